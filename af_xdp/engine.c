@@ -1,0 +1,505 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include "engine.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+#include "xdp/flow.h"
+#include "xdp/say.h"
+
+#define FRAMES 4096
+#define FRAME_SIZE 4096
+#define BATCH 64
+#define NAP_MS 1000
+#define LINK_HEADER 22 /* Ethernet and two VLAN tags */
+#define SECOND 1000000000ull
+
+/* From CLOCK_MONOTONIC, which XDP programs read, to CLOCK_REALTIME. */
+struct clock {
+	uint64_t now;    /* monotonic, at the last batch */
+	uint64_t offset; /* to add; may wrap */
+	uint64_t renew;  /* when to measure again */
+};
+
+/* A frame that comes in several pieces, on its way into one. */
+struct assembly {
+	uint8_t *bytes; /* FRAME_MOST */
+	uint32_t kept;
+	uint32_t length; /* 0: none under way */
+	struct frame_meta meta;
+};
+
+struct lane {
+	struct engine *engine;
+	unsigned number;
+	char ifname[16];
+	uint16_t link, queue;
+	int map_fd;
+	struct queue_socket socket;
+	struct clock clock;
+	struct assembly assembly;
+	uint64_t delivered;
+	int err;
+	bool started;
+	pthread_t thread;
+};
+
+struct engine {
+	struct engine_opts opts;
+	struct lane **lane;
+	unsigned lanes;
+	bool stop;
+	int stop_fd, event_fd;
+};
+
+/* ---- time ---- */
+
+static uint64_t read_clock(clockid_t id)
+{
+	struct timespec t;
+
+	clock_gettime(id, &t);
+	return t.tv_sec * SECOND + t.tv_nsec;
+}
+
+static uint64_t measure_offset(void)
+{
+	uint64_t best = UINT64_MAX, offset = 0;
+	int i;
+
+	for (i = 0; i < 5; i++) {
+		uint64_t before = read_clock(CLOCK_MONOTONIC);
+		uint64_t real = read_clock(CLOCK_REALTIME);
+		uint64_t spent = read_clock(CLOCK_MONOTONIC) - before;
+
+		if (spent >= best)
+			continue;
+		best = spent;
+		offset = real - before - spent / 2;
+	}
+	return offset;
+}
+
+static void clock__update(struct clock *c)
+{
+	uint64_t offset;
+
+	c->now = read_clock(CLOCK_MONOTONIC);
+	if (c->now < c->renew)
+		return;
+	/* The two clocks only part when one is set: less is noise, and would put frames out of order. */
+	offset = measure_offset();
+	if (!c->renew || offset - c->offset + 1000 > 2000)
+		c->offset = offset;
+	c->renew = c->now + SECOND;
+}
+
+/* ---- frames ---- */
+
+/* Taken away as it is read: frames of ours come back, and must not bring an old time along. */
+static struct frame_meta take_meta(uint8_t *data)
+{
+	struct frame_meta meta, *at = (struct frame_meta *)data - 1;
+
+	memcpy(&meta, at, sizeof(meta));
+	memset(&at->magic, 0, sizeof(at->magic));
+	return meta;
+}
+
+static void hand_on(struct lane *l, const uint8_t *data, uint32_t caplen, uint32_t length,
+		    const struct frame_meta *meta)
+{
+	bool stamped = meta->magic == FRAME_META_MAGIC && meta->length == length;
+	const struct frame f = { .data = data,
+				 .caplen = caplen,
+				 .length = length,
+				 .time = (stamped ? meta->time : l->clock.now) + l->clock.offset,
+				 .link = l->link,
+				 .queue = l->queue };
+
+	l->delivered++;
+	l->engine->opts.sink.frame(l->engine->opts.sink.to, l->number, &f);
+}
+
+static void assemble(struct lane *l, const struct piece *p)
+{
+	struct assembly *a = &l->assembly;
+	uint32_t part = p->size < FRAME_MOST - a->kept ? p->size : FRAME_MOST - a->kept;
+
+	if (!a->length)
+		a->meta = take_meta(p->data);
+	memcpy(a->bytes + a->kept, p->data, part);
+	a->kept += part;
+	a->length += p->size;
+	if (p->more)
+		return;
+	hand_on(l, a->bytes, a->kept, a->length, &a->meta);
+	a->kept = a->length = 0;
+}
+
+static void take_piece(struct lane *l, const struct piece *p)
+{
+	struct frame_meta meta;
+
+	if (p->more || l->assembly.length) {
+		assemble(l, p);
+		return;
+	}
+	meta = take_meta(p->data);
+	hand_on(l, p->data, p->size, p->size, &meta);
+}
+
+static unsigned receive(struct lane *l)
+{
+	const struct frame_sink *sink = &l->engine->opts.sink;
+	struct piece piece[BATCH];
+	unsigned n = queue_socket__take(&l->socket, piece, BATCH), i;
+
+	if (!n)
+		return 0;
+	clock__update(&l->clock);
+	for (i = 0; i < n; i++)
+		take_piece(l, &piece[i]);
+	queue_socket__give(&l->socket, piece, n);
+	sink->batch(sink->to, l->number);
+	return n;
+}
+
+/* ---- threads ---- */
+
+static int wait_for_frames(struct lane *l)
+{
+	struct pollfd p[] = { { .fd = l->socket.fd, .events = POLLIN },
+			      { .fd = l->engine->stop_fd, .events = POLLIN } };
+	int n = poll(p, 2, NAP_MS);
+
+	if (n < 0)
+		return errno == EINTR ? 0 : -errno;
+	return n ? 0 : queue_socket__check(&l->socket);
+}
+
+/* What is in the ring now. Nothing comes after it when the program is detached; if it is not, we still end. */
+static void empty_ring(struct lane *l)
+{
+	uint32_t left = l->socket.umem.frames, n;
+
+	while (left && (n = receive(l)))
+		left -= n < left ? n : left;
+}
+
+static void *lane__run(void *to)
+{
+	struct lane *l = to;
+	int err = 0;
+
+	while (!err && !__atomic_load_n(&l->engine->stop, __ATOMIC_ACQUIRE))
+		if (!receive(l))
+			err = wait_for_frames(l);
+	empty_ring(l);
+	if (err) {
+		fail(err, "is the interface still there?", "receive from %s, queue %u", l->ifname,
+		     l->queue);
+		__atomic_store_n(&l->err, err, __ATOMIC_RELEASE);
+		eventfd_write(l->engine->event_fd, 1);
+	}
+	return NULL;
+}
+
+/* The n-th CPU that we may use; -1 where there are fewer. */
+static int nth_cpu(unsigned n)
+{
+	cpu_set_t set;
+	int cpu;
+
+	if (sched_getaffinity(0, sizeof(set), &set))
+		return -1;
+	for (cpu = 0; cpu < CPU_SETSIZE; cpu++)
+		if (CPU_ISSET(cpu, &set) && !n--)
+			return cpu;
+	return -1;
+}
+
+static int lane__start(struct lane *l)
+{
+	int cpu = nth_cpu(l->number), err;
+	pthread_attr_t attr;
+	cpu_set_t set;
+	char name[16];
+
+	pthread_attr_init(&attr);
+	CPU_ZERO(&set);
+	if (cpu >= 0) {
+		CPU_SET(cpu, &set);
+		pthread_attr_setaffinity_np(&attr, sizeof(set), &set);
+	}
+	err = pthread_create(&l->thread, &attr, lane__run, l);
+	pthread_attr_destroy(&attr);
+	if (err)
+		return fail(-err, NULL, "start the thread for %s, queue %u", l->ifname, l->queue);
+	snprintf(name, sizeof(name), "wirewho-rx%u", l->number % 10000);
+	pthread_setname_np(l->thread, name);
+	l->started = true;
+	return 0;
+}
+
+static int place(struct lane *l)
+{
+	int err = queue_socket__place(&l->socket, l->map_fd);
+
+	return err ? fail(err, NULL, "place the AF_XDP socket of %s, queue %u", l->ifname, l->queue)
+		   : 0;
+}
+
+/* A frame is redirected to nobody before somebody is there to receive it. */
+int engine__start(struct engine *e)
+{
+	unsigned i;
+	int err = 0;
+
+	for (i = 0; i < e->lanes && !err; i++)
+		err = lane__start(e->lane[i]);
+	for (i = 0; i < e->lanes && !err; i++)
+		err = place(e->lane[i]);
+	if (err)
+		engine__stop(e);
+	return err;
+}
+
+void engine__stop(struct engine *e)
+{
+	unsigned i;
+
+	__atomic_store_n(&e->stop, true, __ATOMIC_RELEASE);
+	eventfd_write(e->stop_fd, 1);
+	for (i = 0; i < e->lanes; i++) {
+		if (e->lane[i]->started)
+			pthread_join(e->lane[i]->thread, NULL);
+		e->lane[i]->started = false;
+	}
+}
+
+/* ---- sockets ---- */
+
+/* One way to bind a queue. */
+struct way {
+	bool zerocopy, pieces;
+};
+
+static bool has_long_frames(const struct engine *e, const struct engine_link *k)
+{
+	return k->mtu + LINK_HEADER > e->opts.frame_size - FRAME_HEADROOM;
+}
+
+static int try_way(struct engine *e, const struct engine_link *k, unsigned queue, struct way way,
+		   struct queue_socket *s)
+{
+	const struct queue_socket_opts opts = { .ifname = k->ifname,
+						.queue = queue,
+						.frames = e->opts.frames,
+						.frame_size = e->opts.frame_size,
+						.zerocopy = way.zerocopy,
+						.pieces = way.pieces };
+
+	return queue_socket__open(s, &opts);
+}
+
+static int complain(const struct engine_link *k, unsigned queue, struct way way, int err)
+{
+	const char *hint = "see `wirewho doctor`";
+
+	if (way.zerocopy)
+		hint = "the driver has no zero-copy, or not for this: try --bind copy";
+	else if (err == -EBUSY)
+		hint = "another AF_XDP socket has this queue: stop its owner, or serve fewer with --queues";
+	else if (err == -EPERM)
+		hint = "run as root, or with CAP_NET_RAW";
+	else if (err == -ENOBUFS)
+		hint = "its frames do not fit below `ulimit -l`: raise it, or run with CAP_IPC_LOCK";
+	return fail(err, hint, "bind an AF_XDP socket to %s, queue %u (%s)", k->ifname, queue,
+		    way.zerocopy ? "zero-copy" : "copy");
+}
+
+/* Tries the ways on queue 0, best first; *refused says why zero-copy could not be had. */
+static int choose_way(struct engine *e, const struct engine_link *k, struct way *way,
+		      struct queue_socket *s, int *refused)
+{
+	int err = -EOPNOTSUPP;
+
+	*refused = 0;
+	*way = (struct way){ true, has_long_frames(e, k) };
+	if (e->opts.bind != BIND_COPY && !k->generic)
+		err = try_way(e, k, 0, *way, s);
+	if (!err || e->opts.bind == BIND_ZEROCOPY)
+		return err;
+	*refused = err;
+	*way = (struct way){ false, true };
+	err = try_way(e, k, 0, *way, s);
+	if (err != -EINVAL)
+		return err;
+	way->pieces = false;
+	return try_way(e, k, 0, *way, s);
+}
+
+static void report(const struct engine *e, const struct engine_link *k,
+		   const struct queue_socket *s, int refused)
+{
+	char why[128] = "";
+
+	if (e->opts.bind != BIND_COPY && k->generic)
+		snprintf(why, sizeof(why), " (generic XDP has no zero-copy)");
+	else if (e->opts.bind != BIND_COPY && refused == -EOPNOTSUPP)
+		snprintf(why, sizeof(why), " (driver %s has no zero-copy)", k->driver);
+	else if (e->opts.bind != BIND_COPY && refused)
+		snprintf(why, sizeof(why), " (driver %s refused zero-copy: %s)", k->driver,
+			 strerror(-refused));
+	say(SAY_NOTE, "%s: %u queue%s, AF_XDP %s mode%s", k->ifname, k->queues,
+	    k->queues == 1 ? "" : "s", s->zerocopy ? "zero-copy" : "copy", why);
+	if (!s->pieces && (k->generic || has_long_frames(e, k)))
+		say(SAY_NOTE,
+		    "%s: this kernel takes no frame longer than %u bytes here; such frames are counted "
+		    "as rx_dropped",
+		    k->ifname, e->opts.frame_size - FRAME_HEADROOM);
+}
+
+/* A new lane at the end of the list, without socket. */
+static struct lane *new_lane(struct engine *e, const struct engine_link *k, unsigned queue)
+{
+	struct lane **more = realloc(e->lane, (e->lanes + 1) * sizeof(*more));
+	struct lane *l = calloc(1, sizeof(*l));
+
+	if (more)
+		e->lane = more;
+	if (l)
+		l->assembly.bytes = malloc(FRAME_MOST);
+	if (!more || !l || !l->assembly.bytes) {
+		if (l)
+			free(l->assembly.bytes);
+		free(l);
+		return NULL;
+	}
+	l->engine = e;
+	l->number = e->lanes;
+	l->link = k->link;
+	l->queue = queue;
+	l->map_fd = k->sockets_fd;
+	snprintf(l->ifname, sizeof(l->ifname), "%s", k->ifname);
+	e->lane[e->lanes++] = l;
+	return l;
+}
+
+int engine__add(struct engine *e, const struct engine_link *k)
+{
+	int refused = 0, err = 0;
+	struct way way = {};
+	unsigned i;
+
+	for (i = 0; i < k->queues && !err; i++) {
+		struct lane *l = new_lane(e, k, i);
+
+		if (!l)
+			return fail(-ENOMEM, NULL, "serve %s, queue %u", k->ifname, i);
+		err = i ? try_way(e, k, i, way, &l->socket)
+			: choose_way(e, k, &way, &l->socket, &refused);
+		if (err)
+			return complain(k, i, way, err);
+		if (!i)
+			report(e, k, &l->socket, refused);
+	}
+	return err;
+}
+
+/* ---- open and close, and what is known at the end ---- */
+
+int engine__open(struct engine **out, const struct engine_opts *opts)
+{
+	struct engine *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		return fail(-ENOMEM, NULL, "make the AF_XDP engine");
+	e->opts = *opts;
+	if (!e->opts.frames)
+		e->opts.frames = FRAMES;
+	if (!e->opts.frame_size)
+		e->opts.frame_size = FRAME_SIZE;
+	e->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	e->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (e->stop_fd < 0 || e->event_fd < 0) {
+		int err = -errno;
+
+		engine__close(e);
+		return fail(err, NULL, "make the AF_XDP engine");
+	}
+	*out = e;
+	return 0;
+}
+
+void engine__close(struct engine *e)
+{
+	unsigned i;
+
+	if (!e)
+		return;
+	engine__stop(e);
+	for (i = 0; i < e->lanes; i++) {
+		queue_socket__close(&e->lane[i]->socket);
+		free(e->lane[i]->assembly.bytes);
+		free(e->lane[i]);
+	}
+	free(e->lane);
+	if (e->stop_fd >= 0)
+		close(e->stop_fd);
+	if (e->event_fd >= 0)
+		close(e->event_fd);
+	free(e);
+}
+
+unsigned engine__lanes(const struct engine *e)
+{
+	return e->lanes;
+}
+
+int engine__event_fd(const struct engine *e)
+{
+	return e->event_fd;
+}
+
+int engine__error(const struct engine *e)
+{
+	unsigned i;
+	int err = 0;
+
+	for (i = 0; i < e->lanes && !err; i++)
+		err = __atomic_load_n(&e->lane[i]->err, __ATOMIC_ACQUIRE);
+	return err;
+}
+
+static void add_stats(const struct lane *l, struct engine_stats *sum)
+{
+	struct xdp_statistics s;
+
+	queue_socket__statistics(&l->socket, &s);
+	say(SAY_DETAIL, "%s, queue %u: %llu delivered, rx_dropped %llu, rx_ring_full %llu",
+	    l->ifname, l->queue, (unsigned long long)l->delivered, s.rx_dropped, s.rx_ring_full);
+	sum->delivered += l->delivered;
+	sum->rx_dropped += s.rx_dropped;
+	sum->rx_ring_full += s.rx_ring_full;
+	sum->rx_fill_ring_empty += s.rx_fill_ring_empty_descs;
+	sum->rx_invalid += s.rx_invalid_descs;
+}
+
+void engine__stats(const struct engine *e, uint16_t link, struct engine_stats *out)
+{
+	unsigned i;
+
+	*out = (struct engine_stats){};
+	for (i = 0; i < e->lanes; i++)
+		if (e->lane[i]->link == link)
+			add_stats(e->lane[i], out);
+}

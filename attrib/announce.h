@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef WIREWHO_ANNOUNCE_H
+#define WIREWHO_ANNOUNCE_H
+/*
+ * What the owner programs share with the egress program: each socket's owner in the socket's own storage, and the
+ * ring buffer in which a change is announced once.
+ */
+#include "owner.h"
+
+/* In socket storage. Cloned from listener to child, so a connection starts with its listener's owner. */
+struct socket_owner {
+	struct who who;
+	__u8 how;       /* enum owner_how */
+	__u8 announced; /* user space was told of exactly this */
+	__u8 pad[6];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, struct socket_owner);
+} socket_owners SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} owner_events SEC(".maps");
+
+/* Events that found the ring buffer full. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} owner_lost SEC(".maps");
+
+static __always_inline struct owner_event *announce__begin(enum owner_kind kind)
+{
+	struct owner_event *e = bpf_ringbuf_reserve(&owner_events, sizeof(*e), 0);
+	__u32 zero = 0;
+	__u64 *lost;
+
+	if (!e) {
+		lost = bpf_map_lookup_elem(&owner_lost, &zero);
+		if (lost)
+			*lost += 1;
+		return NULL;
+	}
+	__builtin_memset(e, 0, sizeof(*e));
+	e->time = bpf_ktime_get_ns();
+	e->kind = kind;
+	return e;
+}
+#endif

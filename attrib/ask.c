@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include "ask.h"
+
+#include <netinet/in.h>
+#include <string.h>
+
+#define CANDIDATES_MAX 1024 /* more sockets at one place than can be told apart in time */
+
+enum pick { PICK_LIVE, PICK_GONE, PICK_BOUND, PICK_LISTENING };
+
+static bool was_there(const struct socket *s, uint32_t round)
+{
+	return s->gone == SOCKET_LIVE || round <= s->gone + 1;
+}
+
+static bool fits(const struct socket *s, enum pick pick, uint32_t round)
+{
+	switch (pick) {
+	case PICK_LIVE:
+		return s->gone == SOCKET_LIVE;
+	case PICK_GONE:
+		return was_there(s, round);
+	case PICK_LISTENING:
+		if (!s->listening)
+			return false;
+		/* fall through */
+	default:
+		return s->since <= round && was_there(s, round);
+	}
+}
+
+static struct answer answer__one(const struct socket *s)
+{
+	return (struct answer){ .cookie = s->who == WHO_NONE ? 0 : s->cookie,
+				.who = s->who,
+				.how = s->who == WHO_NONE ? OWNER_NONE : s->how,
+				.found = true };
+}
+
+static const struct answer nobody = { .who = WHO_NONE };
+static const struct answer disputed = { .who = WHO_NONE, .found = true };
+
+/* All that fit must be of one process; of their claims, the weakest counts. */
+static struct answer judge(const struct sockets *t, uint32_t place, enum pick pick, uint32_t round)
+{
+	struct answer a = nobody;
+	const struct socket *s;
+	unsigned seen = 0;
+
+	for (s = sockets__first(t, place); s; s = sockets__next(t, s)) {
+		if (++seen > CANDIDATES_MAX)
+			return disputed;
+		if (!fits(s, pick, round))
+			continue;
+		if (!a.found) {
+			a = answer__one(s);
+			continue;
+		}
+		if (a.who != s->who || a.who == WHO_NONE)
+			return disputed;
+		a.cookie = 0;
+		if (s->how > a.how)
+			a.how = s->how;
+	}
+	return a;
+}
+
+/* Two TCP sockets cannot share a tuple: of several, only the newest can still be there. */
+static struct answer newest(const struct sockets *t, uint32_t place, enum pick pick, uint32_t round)
+{
+	const struct socket *s;
+
+	for (s = sockets__first(t, place); s; s = sockets__next(t, s))
+		if (fits(s, pick, round))
+			return answer__one(s);
+	return nobody;
+}
+
+/* Bound places have no peer, so a peer with port 0 would be mistaken for none. */
+static struct answer ask_exact(const struct sockets *t, const struct question *q,
+			       const struct flow_key *key, enum pick pick)
+{
+	uint32_t place = key->dport ? places__find(&t->places, q->netns, key) : POOL_NONE;
+
+	return key->proto == IPPROTO_TCP ? newest(t, place, pick, q->round)
+					 : judge(t, place, pick, q->round);
+}
+
+static struct answer ask_at(const struct sockets *t, const struct question *q,
+			    const struct flow_key *key, enum pick pick)
+{
+	return judge(t, places__find(&t->places, q->netns, key), pick, q->round);
+}
+
+static struct answer ask_bound(const struct sockets *t, const struct question *q,
+			       const struct flow_key *full)
+{
+	enum pick pick = full->proto == IPPROTO_TCP ? PICK_LISTENING : PICK_BOUND;
+	bool mapped = address__is_mapped(full->saddr);
+	struct flow_key key = *full;
+	struct answer a;
+
+	place_key__forget_peer(&key);
+	a = ask_at(t, q, &key, pick);
+	memset(key.saddr + 12, 0, 4);
+	if (!a.found && mapped)
+		a = ask_at(t, q, &key, pick);
+	memset(key.saddr, 0, sizeof(key.saddr));
+	if (!a.found)
+		a = ask_at(t, q, &key, pick);
+	if (a.found && a.who != WHO_NONE && full->proto == IPPROTO_TCP)
+		a.how = OWNER_LISTENER;
+	return a;
+}
+
+static struct answer ask_sure(const struct sockets *t, const struct question *q,
+			      const struct flow_key *full)
+{
+	const struct socket *tied = q->tied ? sockets__find(t, q->tied) : NULL;
+	bool tcp = full->proto == IPPROTO_TCP;
+	struct answer a;
+
+	/* The kernel's own TCP socket sends resets for everybody: a tie to an unknown owner says little there. */
+	if (tied && tied->who == WHO_NONE && tcp)
+		tied = NULL;
+	if (tied && tied->gone == SOCKET_LIVE)
+		return answer__one(tied);
+	a = ask_exact(t, q, full, PICK_LIVE);
+	if (a.found)
+		return a;
+	if (tied && was_there(tied, q->round))
+		return answer__one(tied);
+	return ask_exact(t, q, full, PICK_GONE);
+}
+
+struct answer ask(const struct sockets *t, const struct question *q)
+{
+	struct flow_key full = place_key__of_flow(q->key);
+	struct answer a;
+
+	/* No socket speaks mapped addresses as IPv6 on the wire: whoever sends that, it is not for an IPv4 socket. */
+	if (q->key->family == 6 &&
+	    (address__is_mapped(full.saddr) || address__is_mapped(full.daddr)))
+		return nobody;
+	a = ask_sure(t, q, &full);
+	a.sure = a.found;
+	if (!a.found && (full.proto != IPPROTO_TCP || q->may_listen))
+		a = ask_bound(t, q, &full);
+	return a;
+}

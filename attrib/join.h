@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef WIREWHO_JOIN_H
+#define WIREWHO_JOIN_H
+/*
+ * THE AGGREGATOR: joins flows (what the tables counted) with owners (what the sockets told), by 5-tuple and network
+ * namespace. Pure: no I/O, no BPF, no clock of its own; time comes in as a parameter (ns, any clock, never back).
+ *
+ * A flow here has two directions. Its key is ORIENTED: source is the local end (live) or the end that sorts lower
+ * (offline); direction 0 is what the source sent, direction 1 what it received. Per flow at most 160 bytes.
+ *
+ * Whose packets are they? They are counted by harvest, and belong to the owner known when the record is made:
+ *   nobody -> A          what was counted for nobody is A's, unless several had claimed it and only one of them is left
+ *   A -> A, better known no change: one record, with the better claim
+ *   listener A -> B      the accepter has shown: A never had this connection, all is B's. Also bound A -> exact B
+ *   A -> B otherwise     what was counted so far becomes a record of A's, what follows is B's
+ *   A closes its socket  the flow stays A's (FIN, TIME_WAIT, late answers) until another socket claims it
+ *   A, then A or B       where a bound port has several owners, nobody: what was A's becomes a record of A's
+ * Events are taken to lie between the harvest before and the harvest after them.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "xdp/flow.h"
+#include "owner.h"
+
+struct join;
+
+struct join_opts {
+	bool live;	      /* the source end is local and may have an owner */
+	uint64_t forget_after; /* ns without a packet after which a reported flow is dropped; 0: never */
+	size_t flows_max; /* beyond it join__add() takes no new flow in, -ENOMEM; 0: as memory allows */
+};
+
+/* How the two ends stand to each other, by what was seen of the handshake. */
+enum opener { OPENER_UNKNOWN, OPENER_SOURCE, OPENER_DESTINATION };
+
+/* One flow as the outputs see it: what was counted since the flow's previous record, and in all. */
+struct flow_view {
+	const struct flow_key *key; /* oriented */
+	struct count sent, received;	   /* by the source, since the previous record */
+	struct count all_sent, all_received; /* since the flow was first seen */
+	uint64_t start, end; /* first and last harvest that belong to this record */
+	uint8_t marks[2];    /* enum flow_mark a direction */
+	enum opener opener;
+	const struct who *who; /* NULL: nobody known; good until join__tick() */
+	enum owner_how how;
+	uint64_t cookie; /* of the owning socket, 0: none */
+};
+
+typedef void (*join_fn)(void *to, const struct flow_view *view);
+
+int join__open(struct join **out, const struct join_opts *opts);
+void join__close(struct join *j);
+
+/* Which network namespace a link stands in: owners are looked up there. */
+void join__set_netns(struct join *j, uint16_t link, uint64_t netns);
+
+/*
+ * Adds counts to a flow (created when new). `key` is oriented already; dir is 0 or 1. *handle is HANDLE_NONE or what
+ * an earlier call put there: it saves the lookup, and a stale one does no harm. `now` is the harvest's moment, the same
+ * for all that one harvest found. Returns 0, or -ENOMEM: then nothing was added, and the caller keeps the count in its
+ * ledger.
+ */
+int join__add(struct join *j, const struct flow_key *key, int dir, const struct count *n, uint8_t marks,
+	      uint64_t now, uint32_t *handle);
+
+/* Takes one owner event in. Returns 0 or -ENOMEM. */
+int join__owner(struct join *j, const struct owner_event *e);
+
+/*
+ * Around a complete snapshot that is taken because events were lost: a socket that was announced before, and is not in
+ * it, is closed. Events may come in between as ever.
+ */
+void join__snapshot_begins(struct join *j);
+void join__snapshot_ends(struct join *j);
+
+/*
+ * Calls fn for every flow that counted anything since its previous record, and starts their next record; for a flow
+ * whose owner changed once for each owner. fn may call join__who(), nothing else here.
+ */
+void join__report(struct join *j, uint64_t now, join_fn fn, void *to);
+
+/* Drops flows, sockets and processes not needed any more (reported, and quiet for forget_after). */
+void join__tick(struct join *j, uint64_t now);
+
+/* The owner of a flow with this oriented key at this moment, without counting anything. NULL: nobody known. Good until
+ * join__tick(). *how may be asked for or not (NULL). */
+const struct who *join__who(struct join *j, const struct flow_key *key, enum owner_how *how);
+
+struct join_stats {
+	size_t flows, sockets, owners, bytes;
+	size_t unsplit; /* changes of owner that found no room for the former owner's record: said to be nobody's */
+	size_t ties_lost; /* too many ties waited for their flows */
+};
+void join__stats(const struct join *j, struct join_stats *out);
+
+/* The key seen from the other end. */
+struct flow_key flow_key__reversed(const struct flow_key *key);
+/* Puts the lower end first; true when it had to turn the key around. */
+bool flow_key__canonical(struct flow_key *key);
+#endif

@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Who owns a socket, learned only where `current` is the process that uses it: connect, bind, send, receive. Softirq
+ * hooks (an established child, a closing socket) take the owner out of the socket's storage and never look at current.
+ */
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_tracing.h>
+#include "core.h"
+#include "announce.h"
+#include "xdp/parse.h"
+
+#define AF_INET 2
+#define AF_INET6 10
+#define SOCK_STREAM 1
+#define SOCK_DGRAM 2
+#define ALLOW 1
+
+static __always_inline void who__of(struct who *w, struct task_struct *task)
+{
+	struct task_struct *leader = task->group_leader;
+
+	w->pid = task->tgid;
+	w->start = leader->start_boottime;
+	w->uid = task->cred->euid.val;
+	bpf_probe_read_kernel(w->comm, sizeof(w->comm), leader->comm);
+}
+
+/* Only in process context. */
+static __always_inline void who__current(struct who *w)
+{
+	who__of(w, bpf_get_current_task_btf());
+	w->cgroup = bpf_get_current_cgroup_id();
+}
+
+static __always_inline int is_current(const struct socket_owner *o)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	return o->who.pid == (__u32)task->tgid &&
+	       o->who.start == task->group_leader->start_boottime;
+}
+
+static __always_inline int is_mapped(__u64 high, __u64 low)
+{
+	return !high && (__u32)low == (__u32)PARSE_MAPPED(0);
+}
+
+/* An IPv6 socket with a mapped address speaks IPv4 on the wire. */
+static __always_inline __u8 wire_family(const union flow_words *f)
+{
+	if (f->word[2] | f->word[3])
+		return is_mapped(f->word[2], f->word[3]) ? 4 : 6;
+	return is_mapped(f->word[0], f->word[1]) ? 4 : 6;
+}
+
+/* Context fields must be read one by one: without the barrier clang makes one wide load of two. */
+static __always_inline __u64 word__of(__u32 first, __u32 second)
+{
+	union {
+		__u32 half[2];
+		__u64 whole;
+	} w;
+
+	asm volatile("" : "+r"(first), "+r"(second));
+	w.half[0] = first;
+	w.half[1] = second;
+	return w.whole;
+}
+
+/* ---- keys: the socket's own end is the source ---- */
+
+static __always_inline void key__of_in6(__u64 *word, const struct in6_addr *a)
+{
+	word[0] = word__of(a->in6_u.u6_addr32[0], a->in6_u.u6_addr32[1]);
+	word[1] = word__of(a->in6_u.u6_addr32[2], a->in6_u.u6_addr32[3]);
+}
+
+static __always_inline void key__of_sock(union flow_words *f, struct sock *sk)
+{
+	struct sock_common *c = &sk->__sk_common;
+
+	if (c->skc_family == AF_INET) {
+		f->word[1] = PARSE_MAPPED(c->skc_rcv_saddr);
+		f->word[3] = PARSE_MAPPED(c->skc_daddr);
+		f->key.family = 4;
+	} else {
+		key__of_in6(&f->word[0], &c->skc_v6_rcv_saddr);
+		key__of_in6(&f->word[2], &c->skc_v6_daddr);
+		f->key.family = wire_family(f);
+	}
+	f->key.sport = bpf_htons(c->skc_num);
+	f->key.dport = c->skc_dport;
+	f->key.proto = sk->sk_protocol;
+}
+
+static __always_inline int is_ours(struct sock *sk)
+{
+	__u16 family = sk->__sk_common.skc_family, proto = sk->sk_protocol;
+
+	return (family == AF_INET || family == AF_INET6) &&
+	       (proto == PARSE_IP_TCP || proto == PARSE_IP_UDP);
+}
+
+static __always_inline void tell(struct sock *sk, struct socket_owner *o, enum owner_kind kind)
+{
+	struct owner_event *e = announce__begin(kind);
+
+	if (!e)
+		return;
+	e->cookie = bpf_get_socket_cookie(sk);
+	e->netns = sk->__sk_common.skc_net.net->net_cookie;
+	key__of_sock((union flow_words *)&e->key, sk);
+	e->listening = sk->__sk_common.skc_state == 10; /* TCP_LISTEN */
+	e->who = o->who;
+	e->how = o->how;
+	bpf_ringbuf_submit(e, 0);
+	o->announced = 1;
+}
+
+/* ---- process context: this process uses this socket ---- */
+
+static __always_inline int use(struct sock *sk)
+{
+	struct socket_owner *o;
+
+	if (!sk || !is_ours(sk))
+		return 0;
+	o = bpf_sk_storage_get(&socket_owners, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!o || (o->how == OWNER_EXACT && o->announced && is_current(o)))
+		return 0;
+	who__current(&o->who);
+	o->how = OWNER_EXACT;
+	tell(sk, o, OWNER_SOCKET);
+	return 0;
+}
+
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(on_send, struct sock *sk, int length, int flags)
+{
+	return use(sk);
+}
+
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(on_receive, struct sock *sk, int length, int flags)
+{
+	return use(sk);
+}
+
+/* Remember in storage, announce later: at connect and sendmsg the socket's own end may not be known yet. */
+static __always_inline int claim(struct bpf_sock *sk, enum owner_how how)
+{
+	struct socket_owner *o;
+
+	if (!sk)
+		return ALLOW;
+	o = bpf_sk_storage_get(&socket_owners, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!o || (o->how == how && is_current(o)))
+		return ALLOW;
+	who__current(&o->who);
+	o->how = how;
+	o->announced = 0;
+	return ALLOW;
+}
+
+SEC("cgroup/connect4")
+int on_connect4(struct bpf_sock_addr *ctx)
+{
+	return claim(ctx->sk, OWNER_EXACT);
+}
+
+SEC("cgroup/connect6")
+int on_connect6(struct bpf_sock_addr *ctx)
+{
+	return claim(ctx->sk, OWNER_EXACT);
+}
+
+SEC("cgroup/sendmsg4")
+int on_sendmsg4(struct bpf_sock_addr *ctx)
+{
+	return claim(ctx->sk, OWNER_EXACT);
+}
+
+SEC("cgroup/sendmsg6")
+int on_sendmsg6(struct bpf_sock_addr *ctx)
+{
+	return claim(ctx->sk, OWNER_EXACT);
+}
+
+/* A bound socket may receive before its process ever uses it: its port is announced at once. */
+static __always_inline int bound(struct bpf_sock *sk, const union flow_words *own)
+{
+	struct socket_owner *o;
+	struct owner_event *e;
+
+	if (sk->protocol != PARSE_IP_TCP && sk->protocol != PARSE_IP_UDP)
+		return ALLOW;
+	claim(sk, OWNER_BOUND);
+	o = bpf_sk_storage_get(&socket_owners, sk, NULL, 0);
+	e = announce__begin(OWNER_SOCKET);
+	if (!e)
+		return ALLOW;
+	e->cookie = bpf_get_socket_cookie(sk);
+	e->netns = bpf_get_netns_cookie(sk);
+	e->key = own->key;
+	e->how = OWNER_BOUND;
+	if (o)
+		e->who = o->who;
+	bpf_ringbuf_submit(e, 0);
+	return ALLOW;
+}
+
+SEC("cgroup/post_bind4")
+int on_bind4(struct bpf_sock *sk)
+{
+	union flow_words own = {};
+
+	own.word[1] = PARSE_MAPPED(sk->src_ip4);
+	own.word[3] = PARSE_MAPPED(0);
+	own.word[4] = PARSE_TAIL(bpf_htons(sk->src_port), sk->protocol, 4, 0);
+	return bound(sk, &own);
+}
+
+SEC("cgroup/post_bind6")
+int on_bind6(struct bpf_sock *sk)
+{
+	union flow_words own = {};
+
+	own.word[0] = word__of(sk->src_ip6[0], sk->src_ip6[1]);
+	own.word[1] = word__of(sk->src_ip6[2], sk->src_ip6[3]);
+	own.word[4] = PARSE_TAIL(bpf_htons(sk->src_port), sk->protocol, 6, 0);
+	return bound(sk, &own);
+}
+
+SEC("cgroup/sock_release")
+int on_release(struct bpf_sock *sk)
+{
+	struct socket_owner *o = bpf_sk_storage_get(&socket_owners, sk, NULL, 0);
+	struct owner_event *e;
+
+	if (!o || !o->announced)
+		return ALLOW;
+	e = announce__begin(OWNER_GONE);
+	if (!e)
+		return ALLOW;
+	e->cookie = bpf_get_socket_cookie(sk);
+	e->who = o->who;
+	e->how = o->how;
+	bpf_ringbuf_submit(e, 0);
+	return ALLOW;
+}
+
+/* ---- TCP's own moments ---- */
+
+static __always_inline void key__of_ops(union flow_words *f, struct bpf_sock_ops *ops)
+{
+	if (ops->family == AF_INET) {
+		f->word[1] = PARSE_MAPPED(ops->local_ip4);
+		f->word[3] = PARSE_MAPPED(ops->remote_ip4);
+		f->key.family = 4;
+	} else {
+		f->word[0] = word__of(ops->local_ip6[0], ops->local_ip6[1]);
+		f->word[1] = word__of(ops->local_ip6[2], ops->local_ip6[3]);
+		f->word[2] = word__of(ops->remote_ip6[0], ops->remote_ip6[1]);
+		f->word[3] = word__of(ops->remote_ip6[2], ops->remote_ip6[3]);
+		f->key.family = wire_family(f);
+	}
+	f->key.sport = bpf_htons(ops->local_port);
+	f->key.dport = ops->remote_port >>
+		       16; /* network order, in the upper half (kernel: sock_ops ctx) */
+	f->key.proto = PARSE_IP_TCP;
+}
+
+static __always_inline void tell_ops(struct bpf_sock_ops *ops, struct socket_owner *o)
+{
+	struct owner_event *e = announce__begin(OWNER_SOCKET);
+
+	if (!e)
+		return;
+	e->cookie = bpf_get_socket_cookie(ops);
+	e->netns = bpf_get_netns_cookie(ops);
+	key__of_ops((union flow_words *)&e->key, ops);
+	e->who = o->who;
+	e->how = o->how;
+	bpf_ringbuf_submit(e, 0);
+	o->announced = 1;
+}
+
+/* Connecting: process context, both ends known, the SYN not yet sent. A child: softirq, the listener's owner. */
+SEC("sockops")
+int on_tcp(struct bpf_sock_ops *ops)
+{
+	struct socket_owner *o;
+	struct bpf_sock *sk = ops->sk;
+
+	if (ops->op != BPF_SOCK_OPS_TCP_CONNECT_CB &&
+	    ops->op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
+		return ALLOW;
+	if (!sk)
+		return ALLOW;
+	o = bpf_sk_storage_get(&socket_owners, sk, NULL, 0);
+	if (!o || !o->how)
+		return ALLOW;
+	if (ops->op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
+		o->how = OWNER_LISTENER;
+	tell_ops(ops, o);
+	return ALLOW;
+}
+
+/* ---- processes ---- */
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_exec, struct task_struct *task)
+{
+	struct owner_event *e = announce__begin(OWNER_EXEC);
+
+	if (!e)
+		return 0;
+	who__current(&e->who);
+	e->parent = task->real_parent->tgid;
+	bpf_ringbuf_submit(e, 0);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(on_exit, struct task_struct *task)
+{
+	struct owner_event *e;
+
+	if (task->pid != task->tgid)
+		return 0;
+	e = announce__begin(OWNER_EXIT);
+	if (!e)
+		return 0;
+	who__current(&e->who);
+	bpf_ringbuf_submit(e, 0);
+	return 0;
+}
+
+/* ---- everything older than us: every open socket of every task ---- */
+
+SEC("iter/task_file")
+int snapshot(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct owner_event e = {};
+	struct socket_owner *o;
+	struct socket *socket;
+	struct sock *sk;
+
+	if (!task || !file)
+		return 0;
+	socket = bpf_sock_from_file(file);
+	if (!socket)
+		return 0;
+	sk = socket->sk;
+	if (!sk || !is_ours(sk))
+		return 0;
+	o = bpf_sk_storage_get(&socket_owners, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!o)
+		return 0;
+	if (!o->how) {
+		who__of(&o->who, task);
+		o->how = OWNER_SNAPSHOT;
+	}
+	e.kind = OWNER_SOCKET;
+	e.time = bpf_ktime_get_ns();
+	e.cookie = bpf_get_socket_cookie(sk);
+	e.netns = sk->__sk_common.skc_net.net->net_cookie;
+	key__of_sock((union flow_words *)&e.key, sk);
+	e.listening = sk->__sk_common.skc_state == 10;
+	e.who = o->who;
+	e.how = o->how;
+	o->announced = 1;
+	bpf_seq_write(ctx->meta->seq, &e, sizeof(e));
+	return 0;
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";

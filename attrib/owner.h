@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef WIREWHO_OWNER_H
+#define WIREWHO_OWNER_H
+/*
+ * Who owns a socket: the types that the owner programs write and user space reads. A process is identified by
+ * (pid, start), so that a reused pid is somebody else.
+ */
+#include "xdp/flow.h"
+
+/* How an owner became known, best first. A smaller number never gives way to a larger one. */
+#define OWNER_HOWS(X) \
+	X(NONE, "none", "no owner known") \
+	X(EXACT, "exact", \
+	  "the process itself connected, accepted, sent or received on the socket") \
+	X(BOUND, "bound", "the process created or bound the socket and has not used it yet") \
+	X(LISTENER, "listener", "inherited from the listening socket; its accepter has not shown") \
+	X(SNAPSHOT, "snapshot", "the process held the socket open when the tool started")
+
+enum owner_how {
+#define X(id, name, text) OWNER_##id,
+	OWNER_HOWS(X)
+#undef X
+		OWNER_HOW_N
+};
+
+struct who {
+	__u32 pid;     /* thread group id, initial pid namespace */
+	__u32 uid;     /* effective, initial user namespace */
+	__u64 start;   /* ns since boot of the thread group's leader; identity together with pid */
+	__u64 cgroup;  /* cgroup v2 id */
+	char comm[16]; /* of the thread group's leader; bytes, not text; zero-filled */
+};
+flow_assert(sizeof(struct who) == 40, "who: no holes");
+
+enum owner_kind {
+	OWNER_SOCKET = 1, /* `who` owns socket `cookie`; key is what the socket knows of its ends */
+	OWNER_TIE,        /* a frame with this key left through socket `cookie` (tc egress) */
+	OWNER_GONE,       /* socket `cookie` is closed */
+	OWNER_EXEC,       /* who.pid is now who.comm; no socket */
+	OWNER_EXIT,       /* who.pid has ended; no socket */
+};
+
+/*
+ * One change, announced once. The key is seen from the owner: source is the socket's own end, destination its
+ * peer; unknown or wildcard parts are zero, link is 0. Times are CLOCK_MONOTONIC ns.
+ */
+struct owner_event {
+	__u64 time;
+	__u64 cookie; /* socket cookie; 0 for process events */
+	__u64 netns;  /* network namespace cookie */
+	struct flow_key key;
+	struct who who;
+	__u32 parent; /* parent's pid: OWNER_EXEC */
+	__u8 kind;    /* enum owner_kind */
+	__u8 how;     /* enum owner_how */
+	__u8 listening;
+	__u8 pad;
+};
+flow_assert(sizeof(struct owner_event) == 24 + 40 + 40 + 8, "owner_event: no holes");
+#endif

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include "owners.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "attrib/owner.skel.h"
+#include "cgroup2.h"
+#include "xdp/say.h"
+
+#define RING_BYTES (4u << 20)
+#define LINKS 32
+
+struct owners {
+	struct owner_bpf *skel;
+	struct ring_buffer *ring;
+	int link[LINKS];
+	unsigned links;
+	owner_fn fn;
+	void *to;
+};
+
+static int on_event(void *to, void *data, size_t size)
+{
+	struct owners *o = to;
+
+	if (size >= sizeof(struct owner_event))
+		o->fn(o->to, data);
+	return 0;
+}
+
+/* What a kernel may lack, and what is lost without it. */
+static const struct {
+	const char *program, *tracepoint, *loss;
+} optional[] = {
+	{ "on_send", "sock_send_length", "a process that took over a socket shows later" },
+	{ "on_receive", "sock_recv_length", "a process that took over a socket shows later" },
+};
+
+static void leave_out_missing(struct owners *o)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(optional) / sizeof(*optional); i++) {
+		if (libbpf_find_vmlinux_btf_id(optional[i].tracepoint, BPF_TRACE_RAW_TP) > 0)
+			continue;
+		say(SAY_NOTE, "this kernel has no tracepoint %s: %s", optional[i].tracepoint,
+		    optional[i].loss);
+		bpf_program__set_autoload(
+			bpf_object__find_program_by_name(o->skel->obj, optional[i].program), false);
+	}
+}
+
+static int load(struct owners *o)
+{
+	int err;
+
+	o->skel = owner_bpf__open();
+	if (!o->skel)
+		return fail(-errno, NULL, "open the owner programs");
+	bpf_map__set_max_entries(o->skel->maps.owner_events, RING_BYTES);
+	leave_out_missing(o);
+	err = owner_bpf__load(o->skel);
+	if (err)
+		return fail(
+			err,
+			"run as root, or with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN; see `wirewho doctor`",
+			"load the owner programs");
+	return 0;
+}
+
+static int keep(struct owners *o, int fd)
+{
+	if (fd < 0)
+		return -errno;
+	o->link[o->links++] = fd;
+	return 0;
+}
+
+static int attach_tracepoints(struct owners *o)
+{
+	struct bpf_program *p;
+	int err = 0;
+
+	bpf_object__for_each_program(p, o->skel->obj)
+	{
+		if (bpf_program__type(p) != BPF_PROG_TYPE_TRACING || bpf_program__fd(p) < 0 ||
+		    bpf_program__expected_attach_type(p) != BPF_TRACE_RAW_TP)
+			continue;
+		err = keep(o, bpf_link_create(bpf_program__fd(p), 0, BPF_TRACE_RAW_TP, NULL));
+		if (err)
+			return fail(err, NULL, "attach %s", bpf_program__section_name(p));
+	}
+	return 0;
+}
+
+static int attach_cgroup(struct owners *o, int cgroup)
+{
+	struct bpf_program *p;
+	int err = 0;
+
+	bpf_object__for_each_program(p, o->skel->obj)
+	{
+		if (bpf_program__type(p) == BPF_PROG_TYPE_TRACING)
+			continue;
+		err = keep(o, bpf_link_create(bpf_program__fd(p), cgroup,
+					      bpf_program__expected_attach_type(p), NULL));
+		if (err)
+			return fail(err, NULL, "attach %s to the root cgroup",
+				    bpf_program__section_name(p));
+	}
+	return 0;
+}
+
+static int attach(struct owners *o)
+{
+	int cgroup, err = attach_tracepoints(o);
+
+	if (err)
+		return err;
+	cgroup = cgroup2__root();
+	if (cgroup < 0) {
+		say(SAY_NOTE,
+		    "no cgroup v2 hierarchy (%s): owners come from send and receive only, so the first "
+		    "packets of a connection may have none; `mount -t cgroup2 none DIR` helps",
+		    strerror(-cgroup));
+		return 0;
+	}
+	err = attach_cgroup(o, cgroup);
+	close(cgroup);
+	return err;
+}
+
+int owners__open(struct owners **out, owner_fn fn, void *to)
+{
+	struct owners *o = calloc(1, sizeof(*o));
+	int err;
+
+	if (!o)
+		return -ENOMEM;
+	o->fn = fn;
+	o->to = to;
+	err = load(o);
+	if (!err) {
+		o->ring = ring_buffer__new(bpf_map__fd(o->skel->maps.owner_events), on_event, o,
+					   NULL);
+		err = o->ring ? 0 : fail(-errno, NULL, "open the owner event ring");
+	}
+	if (!err)
+		err = attach(o);
+	if (err) {
+		owners__close(o);
+		return err;
+	}
+	*out = o;
+	return 0;
+}
+
+void owners__close(struct owners *o)
+{
+	if (!o)
+		return;
+	while (o->links)
+		close(o->link[--o->links]);
+	ring_buffer__free(o->ring);
+	owner_bpf__destroy(o->skel);
+	free(o);
+}
+
+int owners__fd(const struct owners *o)
+{
+	return ring_buffer__epoll_fd(o->ring);
+}
+
+int owners__read(struct owners *o)
+{
+	return ring_buffer__consume(o->ring);
+}
+
+/* The iterator hands out whole events, but a read may end inside one. */
+static int read_snapshot(struct owners *o, int fd)
+{
+	struct owner_event events[256];
+	size_t have = 0, i;
+	ssize_t n;
+
+	while ((n = read(fd, (char *)events + have, sizeof(events) - have)) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		have += n;
+		for (i = 0; i < have / sizeof(*events); i++)
+			o->fn(o->to, &events[i]);
+		memmove(events, &events[i], have % sizeof(*events));
+		have %= sizeof(*events);
+	}
+	return 0;
+}
+
+int owners__snapshot(struct owners *o)
+{
+	int link = bpf_link_create(bpf_program__fd(o->skel->progs.snapshot), 0, BPF_TRACE_ITER,
+				   NULL);
+	int iter = link < 0 ? -1 : bpf_iter_create(link), err;
+
+	if (iter < 0) {
+		err = fail(-errno, NULL, "walk the open sockets of all processes");
+		if (link >= 0)
+			close(link);
+		return err;
+	}
+	err = read_snapshot(o, iter);
+	close(iter);
+	close(link);
+	return err ? fail(err, NULL, "read the open sockets of all processes") : 0;
+}
+
+uint64_t owners__lost(const struct owners *o)
+{
+	uint64_t each[libbpf_num_possible_cpus()], sum = 0;
+	uint32_t zero = 0;
+	size_t i;
+
+	if (bpf_map_lookup_elem(bpf_map__fd(o->skel->maps.owner_lost), &zero, each))
+		return 0;
+	for (i = 0; i < sizeof(each) / sizeof(*each); i++)
+		sum += each[i];
+	return sum;
+}
+
+static int lend_map(struct bpf_object *obj, const struct bpf_map *map)
+{
+	struct bpf_map *to = bpf_object__find_map_by_name(obj, bpf_map__name(map));
+
+	return to ? bpf_map__reuse_fd(to, bpf_map__fd(map)) : -ENOENT;
+}
+
+int owners__lend(struct owners *o, struct bpf_object *obj)
+{
+	int err = lend_map(obj, o->skel->maps.socket_owners);
+
+	if (!err)
+		err = lend_map(obj, o->skel->maps.owner_events);
+	if (!err)
+		err = lend_map(obj, o->skel->maps.owner_lost);
+	return err;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef WIREWHO_OWNERS_H
+#define WIREWHO_OWNERS_H
+/* The owner programs' user side: load and attach them, read what they announce, take the snapshot at the start. */
+#include <stdint.h>
+#include "owner.h"
+
+struct bpf_object;
+struct owners;
+
+typedef void (*owner_fn)(void *to, const struct owner_event *e);
+
+/* Loads and attaches what this kernel has; each missing hook is said. fn gets every event from owners__read(). */
+int owners__open(struct owners **out, owner_fn fn, void *to);
+void owners__close(struct owners *o);
+
+int owners__fd(const struct owners *o); /* readable when events wait: for epoll */
+int owners__read(struct owners *o);     /* hands on what waits; number of events or -errno */
+int owners__snapshot(struct owners *o); /* hands on the owner of every open socket; 0 or -errno */
+uint64_t owners__lost(const struct owners *o); /* events that found the ring buffer full */
+
+/* Gives the socket storage and the event ring to another object (egress) that is not loaded yet. */
+int owners__lend(struct owners *o, struct bpf_object *obj);
+#endif

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include "ties.h"
+
+#include <errno.h>
+
+#define TIES_MAX (1u << 20)
+
+struct tie {
+	uint32_t next; /* younger */
+	uint32_t hash;
+	struct flow_key key; /* without link */
+	uint64_t netns;
+	uint64_t cookie;
+	uint64_t round;
+};
+
+void ties__init(struct ties *t, const struct hash_seed *seed)
+{
+	*t = (struct ties){ .first = POOL_NONE, .last = POOL_NONE, .seed = seed };
+	pool__init(&t->pool, sizeof(struct tie), 10);
+}
+
+void ties__free(struct ties *t)
+{
+	pool__free(&t->pool);
+	index__free(&t->index);
+}
+
+static struct flow_key key_of(const struct flow_key *key)
+{
+	struct flow_key k = *key;
+
+	k.link = 0;
+	return k;
+}
+
+static uint32_t find(const struct ties *t, uint64_t netns, const struct flow_key *key,
+		     uint32_t hash)
+{
+	struct index_walk walk = index__walk(&t->index, hash);
+	uint32_t at;
+
+	while ((at = index__next(&walk)) != INDEX_NONE) {
+		const struct tie *tie = pool__at(&t->pool, at);
+
+		if (tie->netns == netns && !memcmp(&tie->key, key, sizeof(*key)))
+			break;
+	}
+	return at;
+}
+
+uint64_t ties__find(const struct ties *t, uint64_t netns, const struct flow_key *key)
+{
+	struct flow_key k = key_of(key);
+	uint32_t at;
+
+	if (!t->pool.used)
+		return 0;
+	at = find(t, netns, &k, hash__key(t->seed, &k, netns));
+	return at == INDEX_NONE ? 0 : ((struct tie *)pool__at(&t->pool, at))->cookie;
+}
+
+static struct tie *make(struct ties *t, uint32_t hash, uint32_t *at)
+{
+	struct tie *tie = t->pool.used < TIES_MAX ? pool__take(&t->pool, at) : NULL;
+
+	if (tie && index__add(&t->index, hash, *at)) {
+		pool__give(&t->pool, *at);
+		tie = NULL;
+	}
+	return tie;
+}
+
+int ties__put(struct ties *t, const struct owner_event *e, uint32_t round)
+{
+	struct flow_key key = key_of(&e->key);
+	uint32_t hash = hash__key(t->seed, &key, e->netns), at = find(t, e->netns, &key, hash);
+	struct tie *tie;
+
+	if (at != INDEX_NONE) {
+		((struct tie *)pool__at(&t->pool, at))->cookie = e->cookie;
+		return 0;
+	}
+	tie = make(t, hash, &at);
+	if (!tie) {
+		t->lost++;
+		return -ENOMEM;
+	}
+	*tie = (struct tie){ .next = POOL_NONE,
+			     .hash = hash,
+			     .key = key,
+			     .netns = e->netns,
+			     .cookie = e->cookie,
+			     .round = round };
+	if (t->last == POOL_NONE)
+		t->first = at;
+	else
+		((struct tie *)pool__at(&t->pool, t->last))->next = at;
+	t->last = at;
+	return 0;
+}
+
+void ties__advance(struct ties *t, uint32_t round)
+{
+	while (t->first != POOL_NONE) {
+		const struct tie *tie = pool__at(&t->pool, t->first);
+		uint32_t at = t->first;
+
+		if (round <= tie->round + 1)
+			return;
+		t->first = tie->next;
+		index__remove(&t->index, tie->hash, at);
+		pool__give(&t->pool, at);
+	}
+	t->last = POOL_NONE;
+}

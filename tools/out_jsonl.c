@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* JSON Lines with the Elastic Common Schema's names: one object a flow record, the ledger as the last line. */
+#include "output.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "community_id.h"
+#include "text.h"
+#include "xdp/say.h"
+
+struct jsonl {
+	struct output base;
+	const struct run_facts *facts;
+	const char *name; /* of the file, for error lines */
+	FILE *file;
+	uint64_t boot; /* CLOCK_REALTIME ns at which CLOCK_BOOTTIME was 0 */
+	int err;       /* the first one: said, and nothing is written after it */
+};
+
+/* ---- values; NULL leaves a field out ("s:o*") ---- */
+
+static json_t *json_bytes(const char *bytes, size_t n)
+{
+	size_t size;
+	json_t *value;
+	char *text;
+
+	if (!bytes)
+		return NULL;
+	size = 4 * strnlen(bytes, n) + 1;
+	text = malloc(size);
+	if (!text)
+		return NULL;
+	text__utf8(text, size, bytes, n);
+	value = json_string(text);
+	free(text);
+	return value;
+}
+
+static json_t *json_text(const char *text)
+{
+	return json_bytes(text, SIZE_MAX);
+}
+
+static json_t *json_time(uint64_t ns)
+{
+	char text[TEXT_TIME_SIZE];
+
+	return json_string(text__time(text, ns));
+}
+
+static json_t *json_count(const struct count *n)
+{
+	return json_pack("{s:I, s:I}", "packets", (json_int_t)n->packets, "bytes",
+			 (json_int_t)n->bytes);
+}
+
+static int jsonl__fail(struct jsonl *j, int err)
+{
+	j->err = err ? err : -EIO;
+	return fail(j->err, NULL, "write to %s", j->name);
+}
+
+/* Takes the reference to `line`; NULL stands for one that could not be made. */
+static int jsonl__write(struct jsonl *j, json_t *line)
+{
+	int err = j->err;
+
+	if (!err && !line) {
+		err = jsonl__fail(j, -ENOMEM);
+	} else if (!err) {
+		errno = 0;
+		if (json_dumpf(line, j->file, JSON_COMPACT) || fputc('\n', j->file) == EOF)
+			err = jsonl__fail(j, -errno);
+	}
+	json_decref(line);
+	return err;
+}
+
+/* ---- flow records ---- */
+
+static json_t *end__json(const struct flow_key *key, bool source, const struct count *n)
+{
+	const __u8 *addr = source ? key->saddr : key->daddr;
+	char text[INET6_ADDRSTRLEN];
+
+	if (key->family == 4)
+		inet_ntop(AF_INET, addr + 12, text, sizeof(text));
+	else
+		inet_ntop(AF_INET6, addr, text, sizeof(text));
+	return json_pack("{s:s, s:i, s:I, s:I}", "ip", text, "port",
+			 (int)ntohs(source ? key->sport : key->dport), "packets",
+			 (json_int_t)n->packets, "bytes", (json_int_t)n->bytes);
+}
+
+/* The source of an oriented key is this host; offline nobody knows which side this host is. */
+static const char *direction(const struct jsonl *j, bool source_opened)
+{
+	if (!j->facts->live)
+		return NULL;
+	return source_opened ? "egress" : "ingress";
+}
+
+static json_t *network__json(const struct jsonl *j, const struct flow_key *key, bool source_opened)
+{
+	char id[COMMUNITY_ID_SIZE];
+
+	return json_pack("{s:s, s:s, s:s, s:s*}", "transport",
+			 key->proto == IPPROTO_TCP ? "tcp" : "udp", "type",
+			 key->family == 4 ? "ipv4" : "ipv6", "community_id", community_id(id, key),
+			 "direction", direction(j, source_opened));
+}
+
+/* Milliseconds: the boot time below them is another one in each run. */
+static json_t *start__json(const struct jsonl *j, const struct who *who)
+{
+	uint64_t ns = j->boot + who->start;
+
+	return who->start ? json_time(ns - ns % 1000000) : NULL;
+}
+
+static json_t *process__json(const struct jsonl *j, const struct who *who, const struct process *p)
+{
+	json_t *parent = p && p->parent ? json_pack("{s:I}", "pid", (json_int_t)p->parent) : NULL;
+
+	return json_pack("{s:I, s:o*, s:o*, s:o*, s:o*}", "pid", (json_int_t)who->pid, "name",
+			 json_bytes(who->comm, sizeof(who->comm)), "executable",
+			 json_text(p ? p->exe : NULL), "start", start__json(j, who), "parent",
+			 parent);
+}
+
+/* user.id is a keyword in the schema, so a string. */
+static json_t *user__json(const struct who *who, const struct process *p)
+{
+	char id[16];
+
+	snprintf(id, sizeof(id), "%u", who->uid);
+	return json_pack("{s:s, s:o*}", "id", id, "name", json_text(p ? p->user : NULL));
+}
+
+static json_t *container__json(const struct process *p)
+{
+	if (!p || !p->container)
+		return NULL;
+	return json_pack("{s:o*}", "id", json_text(p->container));
+}
+
+static json_t *observer__json(const struct jsonl *j, const struct flow_key *key)
+{
+	if (key->link >= j->facts->links || !*j->facts->ifname[key->link])
+		return NULL;
+	return json_pack("{s:{s:{s:o*}}}", "ingress", "interface", "name",
+			 json_text(j->facts->ifname[key->link]));
+}
+
+/* What only a run on the owner's host can know. Returns 0, or -1 without memory. */
+static int record__add_live(const struct jsonl *j, json_t *record, const struct flow_record *r,
+			    bool source_opened)
+{
+	const struct who *who = r->process ? &r->process->who : r->flow->who;
+	json_t *about = json_pack("{s:o*, s:{s:s, s:s}}", "observer",
+				  observer__json(j, r->flow->key), "wirewho", "attribution",
+				  owner_how_names[r->flow->how], "local",
+				  source_opened ? "source" : "destination");
+	int err = json_object_update_new(record, about);
+
+	if (!who || err)
+		return err;
+	return json_object_update_new(record, json_pack("{s:o, s:o, s:o*}", "process",
+							process__json(j, who, r->process), "user",
+							user__json(who, r->process), "container",
+							container__json(r->process)));
+}
+
+static int jsonl__flow(struct output *o, const struct flow_record *r)
+{
+	struct jsonl *j = (struct jsonl *)o;
+	const struct flow_view *f = r->flow;
+	bool opened = flow_view__source_opened(f);
+	json_t *record;
+
+	if (j->err)
+		return j->err;
+	record = json_pack("{s:o, s:{s:s, s:o, s:o}, s:o, s:o, s:o}", "@timestamp",
+			   json_time(r->now), "event", "kind", "metric", "start",
+			   json_time(r->start), "end", json_time(r->end), "network",
+			   network__json(j, f->key, opened), "source",
+			   end__json(f->key, opened, opened ? &f->sent : &f->received),
+			   "destination",
+			   end__json(f->key, !opened, opened ? &f->received : &f->sent));
+	if (record && j->facts->live && record__add_live(j, record, r, opened)) {
+		json_decref(record);
+		record = NULL;
+	}
+	return jsonl__write(j, record);
+}
+
+/* ---- the ledger ---- */
+
+static void add_counts(json_t *to, const struct count *count, const char *const *name, int n,
+		       bool zeros)
+{
+	for (int i = 0; i < n; i++)
+		if (zeros || count[i].packets)
+			json_object_set_new(to, name[i], json_count(&count[i]));
+}
+
+static json_t *line__json(const struct ledger_line *l)
+{
+	json_t *samples = json_object();
+	json_t *line = json_pack("{s:o*, s:s, s:o*, s:o}", "interface",
+				 *l->ifname ? json_text(l->ifname) : NULL, "direction",
+				 l->direction, "attach", *l->attach ? json_text(l->attach) : NULL,
+				 "seen", json_count(&l->tally.seen));
+
+	if (line)
+		add_counts(line, l->tally.reason, reason_names, REASON_N, true);
+	json_object_set_new(line, "difference", json_integer(ledger_line__difference(l)));
+	json_object_set_new(line, "difference_bytes",
+			    json_integer(ledger_line__difference_bytes(l)));
+	if (l->has_driver)
+		json_object_set_new(line, "driver", json_count(&l->driver));
+	add_counts(samples, l->tally.sample, sample_names, SAMPLE_N, false);
+	if (json_object_size(samples))
+		json_object_set(line, "samples", samples);
+	json_decref(samples);
+	return line;
+}
+
+static json_t *lines__json(const struct ledger *l)
+{
+	json_t *lines = json_array();
+
+	for (unsigned i = 0; i < l->lines; i++) {
+		if (!json_array_append_new(lines, line__json(&l->line[i])))
+			continue;
+		json_decref(lines);
+		return NULL;
+	}
+	return lines;
+}
+
+static json_t *attribution__json(const struct jsonl *j, const struct ledger *l)
+{
+	json_t *by_how = j->facts->live ? json_object() : NULL;
+
+	if (by_how)
+		add_counts(by_how, l->by_how, owner_how_names, OWNER_HOW_N, true);
+	return by_how;
+}
+
+static int jsonl__ledger(struct output *o, const struct ledger *l)
+{
+	struct jsonl *j = (struct jsonl *)o;
+
+	if (j->err)
+		return j->err;
+	return jsonl__write(
+		j, json_pack("{s:o, s:{s:s, s:o, s:o}, s:{s:{s:o*, s:o, s:o*, s:I, s:I}}}",
+			     "@timestamp", json_time(l->now), "event", "kind", "state", "start",
+			     json_time(l->start), "end", json_time(l->end), "wirewho", "ledger",
+			     "file", json_text(j->facts->file), "lines", lines__json(l),
+			     "attribution", attribution__json(j, l), "owner_events_lost",
+			     (json_int_t)l->owner_events_lost, "join_failed_packets",
+			     (json_int_t)l->join_failed_packets));
+}
+
+/* ---- opening and closing ---- */
+
+static uint64_t clock__ns(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static int jsonl__open(struct output **out, const char *arg, const struct run_facts *facts)
+{
+	bool to_stdout = !strcmp(arg, "-");
+	struct jsonl *j = calloc(1, sizeof(*j));
+	int err;
+
+	if (!j)
+		return fail(-ENOMEM, NULL, "open the JSON Lines output");
+	j->base.kind = &output_jsonl;
+	j->facts = facts;
+	j->name = to_stdout ? "standard output" : arg;
+	j->boot = clock__ns(CLOCK_REALTIME) - clock__ns(CLOCK_BOOTTIME);
+	j->file = to_stdout ? output__stdout() : fopen(arg, "we");
+	if (!j->file) {
+		err = fail(-errno, NULL, "write JSON Lines to %s", j->name);
+		free(j);
+		return err;
+	}
+	*out = &j->base;
+	return 0;
+}
+
+static int jsonl__flush(struct output *o)
+{
+	struct jsonl *j = (struct jsonl *)o;
+
+	if (!j->err && fflush(j->file))
+		return jsonl__fail(j, -errno);
+	return j->err;
+}
+
+static int jsonl__close(struct output *o)
+{
+	struct jsonl *j = (struct jsonl *)o;
+	int err;
+
+	if (fclose(j->file) && !j->err)
+		jsonl__fail(j, -errno);
+	err = j->err;
+	free(j);
+	return err;
+}
+
+const struct output_kind output_jsonl = {
+	.name = "jsonl",
+	.open = jsonl__open,
+	.flow = jsonl__flow,
+	.flush = jsonl__flush,
+	.ledger = jsonl__ledger,
+	.close = jsonl__close,
+};

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include "output.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+const struct output_kind *const output_kinds[] = {
+	&output_jsonl,
+	NULL,
+};
+
+const char *const reason_names[REASON_N] = {
+#define X(id, name, class, text) name,
+	REASONS(X)
+#undef X
+};
+
+const char *const sample_names[SAMPLE_N] = {
+#define X(id, name, text) name,
+	SAMPLES(X)
+#undef X
+};
+
+const char *const owner_how_names[OWNER_HOW_N] = {
+#define X(id, name, text) name,
+	OWNER_HOWS(X)
+#undef X
+};
+
+int64_t ledger_line__difference(const struct ledger_line *l)
+{
+	uint64_t named = 0;
+
+	for (int i = 0; i < REASON_N; i++)
+		named += l->tally.reason[i].packets;
+	return l->tally.seen.packets - named;
+}
+
+int64_t ledger_line__difference_bytes(const struct ledger_line *l)
+{
+	uint64_t named = 0;
+
+	for (int i = 0; i < REASON_N; i++)
+		named += l->tally.reason[i].bytes;
+	return l->tally.seen.bytes - named;
+}
+
+static void print_counts(FILE *to, const struct count *count, const char *const *name, int n,
+			 const char *before)
+{
+	for (int i = 0; i < n; i++) {
+		if (!count[i].packets)
+			continue;
+		fprintf(to, "%s%llu %s", before, (unsigned long long)count[i].packets, name[i]);
+		before = ", ";
+	}
+}
+
+static void print_line(FILE *to, const struct ledger_line *l)
+{
+	fprintf(to, "%s%s%s: %llu packets, %llu bytes", l->ifname, *l->ifname ? " " : "",
+		l->direction, (unsigned long long)l->tally.seen.packets,
+		(unsigned long long)l->tally.seen.bytes);
+	print_counts(to, l->tally.reason, reason_names, REASON_N, " = ");
+	fprintf(to, "; difference %lld", (long long)ledger_line__difference(l));
+	if (l->has_driver)
+		fprintf(to, "; driver %llu packets, %llu bytes",
+			(unsigned long long)l->driver.packets, (unsigned long long)l->driver.bytes);
+	print_counts(to, l->tally.sample, sample_names, SAMPLE_N, "; samples: ");
+	fputc('\n', to);
+}
+
+int ledger__print(const struct ledger *l, FILE *to)
+{
+	errno = 0;
+	for (unsigned i = 0; i < l->lines; i++)
+		print_line(to, &l->line[i]);
+	if (l->owner_events_lost)
+		fprintf(to, "owner events lost: %llu\n", (unsigned long long)l->owner_events_lost);
+	if (l->join_failed_packets)
+		fprintf(to, "packets without memory for their flow: %llu\n",
+			(unsigned long long)l->join_failed_packets);
+	if (!fflush(to) && !ferror(to))
+		return 0;
+	return errno ? -errno : -EIO;
+}
+
+bool flow_view__source_opened(const struct flow_view *v)
+{
+	if (v->opener != OPENER_UNKNOWN)
+		return v->opener == OPENER_SOURCE;
+	return ntohs(v->key->sport) >= ntohs(v->key->dport);
+}
+
+FILE *output__stdout(void)
+{
+	int flags = fcntl(STDOUT_FILENO, F_GETFL), fd;
+	FILE *file;
+
+	/* Where standard output was closed, the first file opened for reading has its number. */
+	if (flags >= 0 && (flags & O_ACCMODE) == O_RDONLY)
+		errno = EBADF;
+	if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY)
+		return NULL;
+	fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	file = fd < 0 ? NULL : fdopen(fd, "w");
+	if (fd >= 0 && !file)
+		close(fd);
+	return file;
+}

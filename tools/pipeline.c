@@ -1,0 +1,646 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include "pipeline.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+#include "attrib/egress.h"
+#include "attrib/owners.h"
+#include "monitor.h"
+#include "xdp/link.h"
+#include "xdp/meter.h"
+#include "xdp/say.h"
+
+#define BUDGET (64ull << 20)   /* count tables of the whole host */
+#define OVERFLOW_RECORDS 16384 /* a CPU and direction */
+#define HARVEST_MS 1000
+#define PRESSURE_MS 100 /* how often a filling overflow ring is looked for */
+#define FORGET_NS (60ull * 1000000000)
+#define OUTPUTS_MAX 8
+#define WATCHES_MAX 8
+
+struct watch {
+	int fd;
+	pipeline_fn fn;
+	void *to;
+};
+
+/* An interface as the person named it, whatever became of it since. */
+struct watched {
+	char asked[IF_NAMESIZE]; /* by this name it is looked for when it is made again */
+	struct link_state now;
+	struct count first[2],
+		past[2]; /* driver's counters when we came, and of former lives: received, sent */
+	char attach[32];
+};
+
+struct pipeline {
+	struct pipeline_opts opts;
+	struct meter *meter;
+	struct egress *egress;
+	struct owners *owners;
+	struct join *join;
+	struct run_facts facts;
+	struct output *output[OUTPUTS_MAX];
+	unsigned outputs;
+	struct watch watch[WATCHES_MAX];
+	unsigned watches;
+	int epoll, signals, timer;
+	struct ledger ledger;
+	struct ledger_line line[LINKS_MAX * 2];
+	struct monitor *monitor;
+	struct watched link[LINKS_MAX];
+	const char *name[LINKS_MAX];                    /* present names */
+	uint64_t start, harvested, reported, intervals; /* start..reported: monotonic ns */
+	uint64_t clock_offset;
+	bool stop;
+	int error;
+};
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static uint64_t now_ns(void)
+{
+	return clock_ns(CLOCK_MONOTONIC);
+}
+
+/* ---- from the tables and the sockets into the join ---- */
+
+struct harvest_run {
+	struct pipeline *p;
+	uint64_t now;
+	int dir; /* 0: sent by this host, 1: received */
+};
+
+static void on_harvested(void *to, const struct harvested *h)
+{
+	struct harvest_run *run = to;
+	struct flow_key key = run->dir ? flow_key__reversed(h->key) : *h->key;
+	struct pipeline *p = run->p;
+
+	if (join__add(p->join, &key, run->dir, &h->count, h->marks, run->now, h->handle))
+		p->ledger.join_failed_packets += h->count.packets;
+}
+
+static void on_owner(void *to, const struct owner_event *e)
+{
+	struct pipeline *p = to;
+	struct owner_event own = *e;
+
+	if (own.kind == OWNER_TIE) {
+		own.netns = link__netns();
+		own.key.link = 0;
+	}
+	process_table__event(p->facts.processes, &own);
+	join__owner(p->join, &own);
+}
+
+static int harvest(struct pipeline *p, uint64_t now)
+{
+	struct harvest_run sent = { .p = p, .now = now, .dir = 0 };
+	struct harvest_run received = { .p = p, .now = now, .dir = 1 };
+	int err = harvest__run(egress__harvest(p->egress), on_harvested, &sent);
+
+	if (!err)
+		err = harvest__run(meter__harvest(p->meter), on_harvested, &received);
+	owners__read(p->owners);
+	p->harvested = now;
+	return err;
+}
+
+/* ---- from the join to the outputs ---- */
+
+static void on_flow(void *to, const struct flow_view *flow)
+{
+	struct pipeline *p = to;
+	struct count *sum = &p->ledger.by_how[flow->how];
+	struct flow_record r = {
+		.flow = flow,
+		.now = p->reported + p->clock_offset,
+		.start = flow->start + p->clock_offset,
+		.end = flow->end + p->clock_offset,
+		.process = flow->who ? process_table__get(p->facts.processes, flow->who) : NULL,
+	};
+	unsigned i;
+	int err;
+
+	sum->packets += flow->sent.packets + flow->received.packets;
+	sum->bytes += flow->sent.bytes + flow->received.bytes;
+	for (i = 0; i < p->outputs; i++) {
+		err = p->output[i]->kind->flow(p->output[i], &r);
+		if (err && !p->error)
+			p->error = err;
+	}
+}
+
+static void report(struct pipeline *p, uint64_t now)
+{
+	unsigned i;
+	int err;
+
+	p->clock_offset = clock_ns(CLOCK_REALTIME) - now_ns();
+	p->reported = now;
+	join__report(p->join, now, on_flow, p);
+	for (i = 0; i < p->outputs; i++) {
+		err = p->output[i]->kind->flush ? p->output[i]->kind->flush(p->output[i]) : 0;
+		if (err && !p->error)
+			p->error = err;
+	}
+	join__tick(p->join, now);
+	process_table__tick(p->facts.processes, now);
+	p->intervals++;
+}
+
+/* The driver's counters as they are now; a name that means another interface by now is left alone. */
+static void refresh(struct watched *w)
+{
+	struct link_state now;
+
+	if (!w->now.gone && !monitor__ask(w->now.name, &now) && now.ifindex == w->now.ifindex) {
+		w->now.received = now.received;
+		w->now.sent = now.sent;
+	}
+}
+
+/* What the driver counted while we watched, former lives of the interface included. */
+static struct count driver_count(const struct watched *w, bool sent)
+{
+	const struct count *now = sent ? &w->now.sent : &w->now.received;
+	struct count n = w->past[sent];
+
+	if (!w->now.gone) {
+		n.packets += now->packets - w->first[sent].packets;
+		n.bytes += now->bytes - w->first[sent].bytes;
+	}
+	return n;
+}
+
+static void fill_line(struct pipeline *p, unsigned link, bool sent)
+{
+	struct ledger_line *l = &p->line[link * 2 + sent];
+
+	*l = (struct ledger_line){
+		.ifname = p->name[link],
+		.direction = sent ? "transmit" : "receive",
+		.attach = sent ? "" : p->link[link].attach,
+		.has_driver = true,
+		.driver = driver_count(&p->link[link], sent),
+	};
+	harvest__tally(sent ? egress__harvest(p->egress) : meter__harvest(p->meter), link, -1,
+		       &l->tally);
+}
+
+const struct ledger *pipeline__ledger(struct pipeline *p)
+{
+	unsigned i;
+
+	for (i = 0; i < p->opts.links; i++) {
+		refresh(&p->link[i]);
+		fill_line(p, i, false);
+		fill_line(p, i, true);
+	}
+	p->ledger.line = p->line;
+	p->ledger.lines = p->opts.links * 2;
+	p->ledger.now = clock_ns(CLOCK_REALTIME);
+	p->ledger.start = p->start + p->clock_offset;
+	p->ledger.end = p->ledger.now;
+	p->ledger.owner_events_lost = owners__lost(p->owners);
+	return &p->ledger;
+}
+
+const struct run_facts *pipeline__facts(const struct pipeline *p)
+{
+	return &p->facts;
+}
+
+/* ---- making and taking down ---- */
+
+static int open_rooms(struct pipeline *p)
+{
+	struct harvest_size size = { .slots = p->opts.flows,
+				     .overflow = OVERFLOW_RECORDS,
+				     .hash = p->opts.hash };
+	struct meter_opts meter = { .mode = p->opts.mode,
+				    .match = p->opts.match,
+				    .match_counts = p->opts.match != NULL };
+	struct egress_opts egress = { .match = p->opts.match,
+				      .match_counts = p->opts.match != NULL };
+	struct join_opts join = { .live = true, .forget_after = FORGET_NS };
+	int err = process_table__open(&p->facts.processes);
+
+	if (!size.slots)
+		size.slots = harvest__slots_for(BUDGET, 2);
+	meter.size = egress.size = size;
+	if (!err)
+		err = join__open(&p->join, &join);
+	if (!err)
+		err = owners__open(&p->owners, on_owner, p);
+	egress.owners = p->owners;
+	if (!err)
+		err = egress__open(&p->egress, &egress);
+	if (!err)
+		err = meter__open(&p->meter, &meter);
+	return err;
+}
+
+/* One line: what is watched and how, and what that takes. */
+static void say_start(const struct pipeline *p)
+{
+	uint64_t bytes = harvest__memory(meter__harvest(p->meter)) +
+			 harvest__memory(egress__harvest(p->egress));
+	char names[512] = "";
+	unsigned i;
+	size_t n = 0;
+
+	for (i = 0; i < p->opts.links && n < sizeof(names) - 64; i++)
+		n += snprintf(names + n, sizeof(names) - n, "%s%s (XDP %s)", i ? ", " : "",
+			      p->name[i], p->link[i].attach);
+	say(SAY_NOTE,
+	    "watching %s; room for %u IPv4 and %u IPv6 flows a CPU and direction: %llu MiB", names,
+	    harvest__slots(meter__harvest(p->meter), 4),
+	    harvest__slots(meter__harvest(p->meter), 6),
+	    (unsigned long long)(bytes + (1 << 19)) >> 20);
+}
+
+static void note_attachment(struct pipeline *p, unsigned link)
+{
+	const struct attachment *a = meter__attachment(p->meter, link);
+
+	snprintf(p->link[link].attach, sizeof(p->link[link].attach), "%s, %s",
+		 xdp_mode__name(a->mode), attach_how__name(a->how));
+}
+
+static int attach_egress(struct pipeline *p, unsigned link)
+{
+	struct link_facts f;
+	int err = link__facts(p->name[link], &f);
+
+	return err ? err : egress__add(p->egress, p->name[link], link, f.raw);
+}
+
+/* From here on the driver's counters are compared with ours. */
+static int begin_link(struct pipeline *p, unsigned link)
+{
+	struct watched *w = &p->link[link];
+	int err = monitor__ask(p->name[link], &w->now);
+
+	w->first[0] = w->now.received;
+	w->first[1] = w->now.sent;
+	return err ? fail(err, NULL, "read the counters of %s", p->name[link]) : 0;
+}
+
+/* The owners are known before the first packet is counted. */
+static int attach_all(struct pipeline *p)
+{
+	uint64_t netns = link__netns();
+	unsigned i;
+	int err = 0;
+
+	for (i = 0; i < p->opts.links && !err; i++) {
+		join__set_netns(p->join, i, netns);
+		err = meter__add(p->meter, p->opts.ifname[i]);
+		err = err < 0 ? err : begin_link(p, i);
+	}
+	if (!err)
+		err = owners__snapshot(p->owners);
+	for (i = 0; i < p->opts.links && !err; i++) {
+		err = attach_egress(p, i);
+		if (!err)
+			err = meter__attach(p->meter, i);
+		if (!err)
+			note_attachment(p, i);
+	}
+	return err;
+}
+
+static int watch_signals(struct pipeline *p)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	p->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return p->signals < 0 ? -errno : 0;
+}
+
+static int watch_timer(struct pipeline *p)
+{
+	struct itimerspec every = { .it_value = { .tv_nsec = PRESSURE_MS * 1000000 },
+				    .it_interval = { .tv_nsec = PRESSURE_MS * 1000000 } };
+
+	p->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (p->timer < 0 || timerfd_settime(p->timer, 0, &every, NULL))
+		return -errno;
+	return 0;
+}
+
+/* ---- interfaces come and go ---- */
+
+static void link_gone(struct pipeline *p, unsigned link, const struct link_state *last)
+{
+	struct watched *w = &p->link[link];
+	unsigned sent;
+
+	say(SAY_NOTE,
+	    "%s was deleted or moved away: its counts are kept, and it is watched again when it comes back",
+	    w->now.name);
+	/* A device on its way out may have forgotten a part (a veth its peer's): counters never go back. */
+	if (last->received.packets > w->now.received.packets)
+		w->now.received = last->received;
+	if (last->sent.packets > w->now.sent.packets)
+		w->now.sent = last->sent;
+	for (sent = 0; sent < 2; sent++)
+		w->past[sent] = driver_count(w, sent);
+	w->now.gone = true;
+}
+
+static void link_back(struct pipeline *p, unsigned link)
+{
+	struct watched *w = &p->link[link];
+	struct link_state now;
+
+	if (monitor__ask(w->asked, &now) || !now.up || !now.carrier)
+		return;
+	snprintf(w->now.name, sizeof(w->now.name), "%s", w->asked);
+	if (meter__renew(p->meter, link, w->asked) || begin_link(p, link) ||
+	    attach_egress(p, link)) {
+		w->now.gone = true;
+		return;
+	}
+	note_attachment(p, link);
+	say(SAY_NOTE, "%s is back: watching it again", w->asked);
+}
+
+static void link_changed(struct pipeline *p, unsigned link, const struct link_state *s)
+{
+	struct link_state *was = &p->link[link].now;
+
+	if (strcmp(was->name, s->name))
+		say(SAY_NOTE, "%s is called %s now", was->name, s->name);
+	if (was->up != s->up || was->carrier != s->carrier)
+		say(SAY_NOTE, "%s is %s", s->name,
+		    !s->up       ? "down: nothing is counted until it is up again"
+		    : s->carrier ? "up"
+				 : "without carrier");
+	if (was->mtu != s->mtu)
+		say(SAY_NOTE, "%s has an MTU of %u now (was %u)", s->name, s->mtu, was->mtu);
+	if (was->queues != s->queues)
+		say(SAY_NOTE, "%s has %u receive queues now (had %u)", s->name, s->queues,
+		    was->queues);
+	*was = *s;
+}
+
+static void on_link(void *to, const struct link_state *s)
+{
+	struct pipeline *p = to;
+	unsigned i;
+
+	for (i = 0; i < p->opts.links; i++) {
+		struct watched *w = &p->link[i];
+
+		if (w->now.gone && !s->gone && !strcmp(w->asked, s->name))
+			link_back(p, i);
+		else if (!w->now.gone && s->ifindex == w->now.ifindex && s->gone)
+			link_gone(p, i, s);
+		else if (!w->now.gone && s->ifindex == w->now.ifindex)
+			link_changed(p, i, s);
+	}
+}
+
+static int on_monitor(void *to)
+{
+	struct pipeline *p = to;
+
+	return monitor__read(p->monitor);
+}
+
+/* ---- the event loop ---- */
+
+static int on_signal(void *to)
+{
+	struct signalfd_siginfo info;
+	struct pipeline *p = to;
+
+	while (read(p->signals, &info, sizeof(info)) == sizeof(info))
+		p->stop = true;
+	return 0;
+}
+
+void pipeline__stop(struct pipeline *p)
+{
+	p->stop = true;
+}
+
+bool pipeline__stopping(const struct pipeline *p)
+{
+	return p->stop;
+}
+
+static int on_owners(void *to)
+{
+	struct pipeline *p = to;
+
+	owners__read(p->owners);
+	return 0;
+}
+
+static bool is_due(const struct pipeline *p, uint64_t now)
+{
+	uint64_t period = p->opts.interval_ms < HARVEST_MS ? p->opts.interval_ms : HARVEST_MS;
+
+	return now - p->harvested >= period * 1000000 - PRESSURE_MS * 500000 ||
+	       harvest__urgent(meter__harvest(p->meter)) ||
+	       harvest__urgent(egress__harvest(p->egress));
+}
+
+static int on_timer(void *to)
+{
+	struct pipeline *p = to;
+	uint64_t expirations, now = now_ns();
+	int err = 0;
+
+	if (read(p->timer, &expirations, sizeof(expirations)) < 0)
+		return 0;
+	if (is_due(p, now))
+		err = harvest(p, now);
+	if (now - p->reported >= p->opts.interval_ms * 1000000 - PRESSURE_MS * 500000)
+		report(p, now);
+	if (p->opts.count && p->intervals >= p->opts.count)
+		p->stop = true;
+	return err;
+}
+
+static int open_loop(struct pipeline *p)
+{
+	int err;
+
+	p->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (p->epoll < 0)
+		return -errno;
+	err = watch_signals(p);
+	if (!err)
+		err = watch_timer(p);
+	if (!err)
+		err = pipeline__watch(p, p->signals, on_signal, p);
+	if (!err)
+		err = pipeline__watch(p, p->timer, on_timer, p);
+	if (!err)
+		err = pipeline__watch(p, owners__fd(p->owners), on_owners, p);
+	if (!err)
+		err = monitor__open(&p->monitor, on_link, p);
+	if (!err)
+		err = pipeline__watch(p, monitor__fd(p->monitor), on_monitor, p);
+	return err;
+}
+
+int pipeline__watch(struct pipeline *p, int fd, pipeline_fn fn, void *to)
+{
+	struct epoll_event e = { .events = EPOLLIN, .data.u32 = p->watches };
+
+	if (p->watches == WATCHES_MAX)
+		return -E2BIG;
+	p->watch[p->watches++] = (struct watch){ .fd = fd, .fn = fn, .to = to };
+	return epoll_ctl(p->epoll, EPOLL_CTL_ADD, fd, &e) ? -errno : 0;
+}
+
+static int loop_once(struct pipeline *p)
+{
+	struct epoll_event ready[WATCHES_MAX];
+	int i, err = 0, n = epoll_wait(p->epoll, ready, WATCHES_MAX, -1);
+
+	if (n < 0)
+		return errno == EINTR ? 0 : -errno;
+	for (i = 0; i < n && !err; i++) {
+		struct watch *w = &p->watch[ready[i].data.u32];
+
+		err = w->fn(w->to);
+	}
+	return err;
+}
+
+/* Nothing counts any more when this returns; what was counted is in the outputs. */
+static void finish(struct pipeline *p)
+{
+	egress__detach(p->egress);
+	meter__detach(p->meter);
+	owners__read(p->owners);
+	if (!harvest(p, now_ns()))
+		harvest(p, now_ns());
+	report(p, now_ns());
+}
+
+static void close_outputs(struct pipeline *p)
+{
+	const struct ledger *ledger = pipeline__ledger(p);
+	unsigned i;
+	int err;
+
+	for (i = 0; i < p->outputs; i++) {
+		err = p->output[i]->kind->ledger(p->output[i], ledger);
+		if (err && !p->error)
+			p->error = err;
+		err = p->output[i]->kind->close(p->output[i]);
+		if (err && !p->error)
+			p->error = err;
+	}
+	p->outputs = 0;
+}
+
+int pipeline__run(struct pipeline *p)
+{
+	int err = 0;
+
+	while (!p->stop && !p->error && !err)
+		err = loop_once(p);
+	finish(p);
+	close_outputs(p);
+	return p->error ? p->error : err < 0 ? err : 0;
+}
+
+int pipeline__take(struct pipeline *p, struct output *output)
+{
+	if (p->outputs == OUTPUTS_MAX)
+		return -E2BIG;
+	p->output[p->outputs++] = output;
+	return 0;
+}
+
+static void name_links(struct pipeline *p)
+{
+	unsigned i;
+
+	for (i = 0; i < p->opts.links; i++) {
+		struct watched *w = &p->link[i];
+
+		snprintf(w->asked, sizeof(w->asked), "%s", p->opts.ifname[i]);
+		snprintf(w->now.name, sizeof(w->now.name), "%s", p->opts.ifname[i]);
+		p->name[i] = w->now.name;
+	}
+}
+
+int pipeline__open(struct pipeline **out, const struct pipeline_opts *opts)
+{
+	struct pipeline *p = calloc(1, sizeof(*p));
+	int err;
+
+	if (!p)
+		return -ENOMEM;
+	p->opts = *opts;
+	p->epoll = p->signals = p->timer = -1;
+	p->facts = (struct run_facts){ .ifname = p->name, .links = opts->links, .live = true };
+	name_links(p);
+	err = open_rooms(p);
+	if (!err)
+		err = open_loop(p);
+	if (!err)
+		err = attach_all(p);
+	if (err) {
+		pipeline__close(p);
+		return err;
+	}
+	say_start(p);
+	p->start = p->harvested = p->reported = now_ns();
+	p->clock_offset = clock_ns(CLOCK_REALTIME) - p->start;
+	*out = p;
+	return 0;
+}
+
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+void pipeline__close(struct pipeline *p)
+{
+	if (!p)
+		return;
+	if (p->outputs)
+		close_outputs(p);
+	egress__close(p->egress);
+	meter__close(p->meter);
+	owners__close(p->owners);
+	monitor__close(p->monitor);
+	join__close(p->join);
+	process_table__close(p->facts.processes);
+	close_fd(p->timer);
+	close_fd(p->signals);
+	close_fd(p->epoll);
+	free(p);
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef WIREWHO_WATCH_H
+#define WIREWHO_WATCH_H
+/* The options that the live verbs share, and what they come to. */
+#include "opt.h"
+#include "pipeline.h"
+
+struct watch_opts {
+	struct opt_list interfaces, matches;
+	int mode;
+	uint64_t flows;
+	int table; /* 0: ours, 1: the kernel's hash */
+	bool verbose;
+	struct match match;
+	char (*chosen)[16]; /* interfaces taken because none were named */
+};
+
+extern const char *const watch_modes[];
+extern const char *const watch_tables[];
+
+#define WATCH_OPTS(w) \
+	{ 'i',      "interface",      "IF", "watch this interface; may be given several times", \
+	  OPT_LIST, &(w)->interfaces, 0,    0, \
+	  NULL }, \
+		{ 0,        "match", \
+		  "EXPR",   "count only what matches, as in 'tcp port 80'; several are or-ed", \
+		  OPT_LIST, &(w)->matches, \
+		  0,        0, \
+		  NULL }, \
+		{ 0,          "mode",     "MODE", "XDP mode: auto, native or generic", \
+		  OPT_CHOICE, &(w)->mode, 0,      0, \
+		  watch_modes }, \
+		{ 0, \
+		  "flows", \
+		  "N", \
+		  "flows each CPU and direction can hold at a time; default: 64 MiB in all", \
+		  OPT_NUMBER, \
+		  &(w)->flows, \
+		  256, \
+		  1u << 24, \
+		  NULL }, \
+		{ 0,           "table", \
+		  "KIND",      "count table: wirewho, or hash (the kernel's, slower)", \
+		  OPT_CHOICE,  &(w)->table, \
+		  0,           0, \
+		  watch_tables }, \
+	{ \
+		'v', "verbose", NULL, "say more, and show the libraries' own lines", OPT_FLAG, \
+			&(w)->verbose, 0, 0, NULL \
+	}
+
+/* Checks and completes what was parsed (compiles the matches, chooses interfaces when none were named) and fills *out. 0,
+ * or the exit code after the reason was said. */
+int watch__prepare(struct watch_opts *w, struct pipeline_opts *out);
+void watch__free(struct watch_opts *w);
+#endif

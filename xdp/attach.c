@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include "attach.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/if_link.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <xdp/libxdp.h>
+#include "probe.h"
+#include "say.h"
+
+const char *xdp_mode__name(enum xdp_mode mode)
+{
+	static const char *const name[] = { "auto", "native", "generic" };
+
+	return name[mode];
+}
+
+const char *attach_how__name(enum attach_how how)
+{
+	static const char *const name[] = { "not attached", "dispatcher", "direct" };
+
+	return name[how];
+}
+
+/* Once a run: the dispatcher is missing, and what that means. */
+static bool dispatcher_works(void)
+{
+	static bool said;
+	int err = probe__dispatcher();
+
+	if (err && !said)
+		say(SAY_NOTE,
+		    "libxdp's dispatcher cannot be loaded here (%s): attaching directly, so no other XDP "
+		    "program can share the interface; see `wirewho doctor`",
+		    strerror(-err));
+	said |= err != 0;
+	return !err;
+}
+
+static int load_chained(struct attachment *a, struct bpf_object *obj, const char *name)
+{
+	DECLARE_LIBXDP_OPTS(xdp_program_opts, opts, .obj = obj, .prog_name = name);
+	struct xdp_program *program = xdp_program__create(&opts);
+	int err = libxdp_get_error(program);
+
+	if (err)
+		return fail(err, NULL, "prepare the XDP program for %s", a->ifname);
+	a->program = program;
+	a->how = ATTACH_DISPATCHER;
+	return 0;
+}
+
+static int load_direct(struct attachment *a, struct bpf_object *obj, const char *name)
+{
+	int err = bpf_object__load(obj);
+
+	if (err)
+		return fail(err, "run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON",
+			    "load the XDP program for %s", a->ifname);
+	a->prog_fd = bpf_program__fd(bpf_object__find_program_by_name(obj, name));
+	a->how = ATTACH_DIRECT;
+	return 0;
+}
+
+int attach__load(struct attachment *a, struct bpf_object *obj, const char *name, const char *ifname)
+{
+	*a = (struct attachment)ATTACHMENT_NONE;
+	snprintf(a->ifname, sizeof(a->ifname), "%s", ifname);
+	a->ifindex = if_nametoindex(ifname);
+	if (!a->ifindex)
+		return fail(-ENODEV, "`ip link` lists the interfaces of this network namespace",
+			    "find interface %s", ifname);
+	return dispatcher_works() ? load_chained(a, obj, name) : load_direct(a, obj, name);
+}
+
+static int try_mode(struct attachment *a, enum xdp_mode mode)
+{
+	bool generic = mode == XDP_MODE_WANT_GENERIC;
+	LIBBPF_OPTS(bpf_link_create_opts, opts,
+		    .flags = generic ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE);
+
+	a->mode = mode;
+	if (a->how == ATTACH_DISPATCHER)
+		return xdp_program__attach(a->program, a->ifindex,
+					   generic ? XDP_MODE_SKB : XDP_MODE_NATIVE, 0);
+	a->link_fd = bpf_link_create(a->prog_fd, a->ifindex, BPF_XDP, &opts);
+	return a->link_fd < 0 ? -errno : 0;
+}
+
+/* The program that stands in the way, for the error line: "NAME (id N)". */
+static void name_other(unsigned ifindex, char *text, size_t size)
+{
+	LIBBPF_OPTS(bpf_xdp_query_opts, query);
+	struct bpf_prog_info info = {};
+	__u32 length = sizeof(info);
+	int fd;
+
+	snprintf(text, size, "unknown");
+	if (bpf_xdp_query(ifindex, 0, &query) || !query.prog_id)
+		return;
+	fd = bpf_prog_get_fd_by_id(query.prog_id);
+	if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &length))
+		snprintf(text, size, "%s (id %u)", info.name, query.prog_id);
+	if (fd >= 0)
+		close(fd);
+}
+
+static bool is_taken(int err)
+{
+	return err == -EBUSY || err == -EEXIST;
+}
+
+static int complain(const struct attachment *a, int err)
+{
+	char hint[256], other[64];
+
+	name_other(a->ifindex, other, sizeof(other));
+	if (is_taken(err))
+		snprintf(
+			hint, sizeof(hint),
+			"XDP program %s is attached there already: stop its owner, or `ip link set dev %s "
+			"xdp off` if nobody needs it",
+			other, a->ifname);
+	else if (err == -EPERM)
+		snprintf(hint, sizeof(hint), "run as root, or with CAP_BPF and CAP_NET_ADMIN");
+	else if (a->mode == XDP_MODE_WANT_NATIVE)
+		snprintf(
+			hint, sizeof(hint),
+			"the driver, or its present MTU, does not take native XDP: try --mode generic");
+	else
+		snprintf(hint, sizeof(hint), "see `wirewho doctor -i %s`", a->ifname);
+	return fail(err, hint, "attach XDP to %s (%s)", a->ifname, xdp_mode__name(a->mode));
+}
+
+static bool worth_generic(int err)
+{
+	return !is_taken(err) && err != -EPERM && err != -ENODEV;
+}
+
+int attach__on(struct attachment *a, enum xdp_mode want)
+{
+	int err = try_mode(a, want == XDP_MODE_WANT_GENERIC ? want : XDP_MODE_WANT_NATIVE);
+
+	if (err && want == XDP_MODE_WANT_AUTO && worth_generic(err)) {
+		say(SAY_NOTE,
+		    "%s: native XDP refused (%s): using generic, which costs more for each packet; a "
+		    "smaller MTU or another driver would allow native",
+		    a->ifname, strerror(-err));
+		err = try_mode(a, XDP_MODE_WANT_GENERIC);
+	}
+	if (err)
+		return complain(a, err);
+	say(SAY_DETAIL, "%s: XDP attached (%s, %s)", a->ifname, xdp_mode__name(a->mode),
+	    attach_how__name(a->how));
+	return 0;
+}
+
+static int detach_chained(struct attachment *a)
+{
+	bool generic = a->mode == XDP_MODE_WANT_GENERIC;
+	int err = 0;
+
+	if (a->mode != XDP_MODE_WANT_AUTO)
+		err = xdp_program__detach(a->program, a->ifindex,
+					  generic ? XDP_MODE_SKB : XDP_MODE_NATIVE, 0);
+	if (err && if_nametoindex(a->ifname) == a->ifindex)
+		fail(err, "`wirewho cleanup` removes what is left", "detach XDP from %s",
+		     a->ifname);
+	xdp_program__close(a->program);
+	return err;
+}
+
+int attach__off(struct attachment *a)
+{
+	int err = 0;
+
+	if (a->how == ATTACH_DISPATCHER)
+		err = detach_chained(a);
+	if (a->link_fd >= 0)
+		close(a->link_fd);
+	*a = (struct attachment)ATTACHMENT_NONE;
+	return err;
+}

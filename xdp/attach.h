@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef WIREWHO_ATTACH_H
+#define WIREWHO_ATTACH_H
+/*
+ * An XDP program on an interface: through libxdp's dispatcher where the kernel can load one (so that other programs
+ * can stand before and after), else directly by a BPF link, which the kernel removes when we die.
+ */
+#include <net/if.h>
+#include <stdbool.h>
+
+struct bpf_object;
+
+enum xdp_mode { XDP_MODE_WANT_AUTO, XDP_MODE_WANT_NATIVE, XDP_MODE_WANT_GENERIC };
+
+enum attach_how { ATTACH_NONE, ATTACH_DISPATCHER, ATTACH_DIRECT };
+
+struct attachment {
+	char ifname[IF_NAMESIZE];
+	unsigned ifindex;
+	enum attach_how how;
+	enum xdp_mode mode; /* what it came to: native or generic */
+	int prog_fd;
+	int link_fd;   /* direct: the BPF link; else -1 */
+	void *program; /* dispatcher: struct xdp_program */
+};
+
+#define ATTACHMENT_NONE \
+	{ \
+		.prog_fd = -1, .link_fd = -1 \
+	}
+
+/*
+ * Loads `obj` (opened, its maps lent) so that its XDP program `name` can be attached to `ifname`, and attaches nothing.
+ * Where the dispatcher cannot be had, says so once a run. Returns 0 or -errno; the reason was said.
+ */
+int attach__load(struct attachment *a, struct bpf_object *obj, const char *name,
+		 const char *ifname);
+/* Attaches in the wanted mode; auto tries native first and says when it had to take generic. */
+int attach__on(struct attachment *a, enum xdp_mode want);
+int attach__off(struct attachment *a); /* fine on one that is not attached */
+
+const char *xdp_mode__name(enum xdp_mode mode);
+const char *attach_how__name(enum attach_how how);
+#endif

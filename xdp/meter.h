@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef WIREWHO_METER_H
+#define WIREWHO_METER_H
+/*
+ * The meter: one XDP program an interface over one shared set of count tables. Open, add interfaces, attach,
+ * harvest, detach.
+ */
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "attach.h"
+#include "flow.h"
+#include "harvest.h"
+#include "match.h"
+
+struct meter_opts {
+	enum xdp_mode mode;
+	struct harvest_size size;
+	const struct match *match; /* NULL: none */
+	bool match_counts;         /* what does not match is not counted as a flow */
+	enum sample_mode sample;
+	const char *pin; /* NULL or a bpffs directory */
+};
+
+struct meter;
+
+int meter__open(struct meter **out, const struct meter_opts *opts);
+void meter__close(struct meter *m); /* detaches what is attached; NULL is fine */
+
+/*
+ * Loads a program for `ifname` in the current network namespace and gives it the next link number (0, 1, ...).
+ * Nothing is attached yet, so that sockets can be placed first. Returns the link number or -errno; the reason was said.
+ */
+int meter__add(struct meter *m, const char *ifname);
+int meter__attach(struct meter *m, uint16_t link);
+/* The interface was deleted and made again: a new program in the old place; counts go on. 0 or -errno (said). */
+int meter__renew(struct meter *m, uint16_t link, const char *ifname);
+void meter__detach(struct meter *m); /* all of them; counting has stopped when it returns */
+
+/* The XSKMAP of a link (one entry a receive queue): for af_xdp's sockets. */
+int meter__sockets_fd(const struct meter *m, uint16_t link);
+unsigned meter__queues(const struct meter *m, uint16_t link);
+
+struct harvest *meter__harvest(struct meter *m);
+const struct attachment *meter__attachment(const struct meter *m, uint16_t link);
+#endif
