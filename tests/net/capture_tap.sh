@@ -1,0 +1,64 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# timeout: 120
+# Every frame that matches is in the file: unaltered, in its flow's order, with its time and wire length; no other is.
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/capture.bash"
+
+# check_all WHAT COUNT SEND_ARGS -- CAPTURE_ARGS: no more frames than one ring holds, so that none may be lost
+check_all() {
+    local what=$1 count=$2 sent=() from before=$WW_FAILED
+    shift 2
+    while [ "$1" != -- ]; do
+        sent+=("$1")
+        shift
+    done
+    shift
+    from=$(date +%s%N)
+    cap__start "$@"
+    cap__send "$count" --rate 20000 "${sent[@]}"
+    cap__send 50 --udp 7777 # does not match
+    cap__end
+    is "frames captured" "$(cap__number written)" "$count"
+    cap__check "$count" "${sent[@]}" --after "$from" --before "$(date +%s%N)"
+    [ "$WW_FAILED" -eq "$before" ] || wrong "that was: $what"
+}
+
+cap__pair 1
+for mode in native generic; do
+    check_all "UDP, $mode" 3000 --udp 9000 -- --mode $mode 'udp port 9000'
+    contains "the report" "$(cat "$CAP_ERR")" "$SRV_IF: 1 queue, AF_XDP copy mode"
+done
+check_all "TCP by default, eight flows" 3000 --tcp 80 --flows 8 --
+check_all "--match twice" 3000 --udp 9000 --flows 4 -- --match 'udp port 9000' --match 'tcp port 81'
+
+cap__start -s 50 'udp port 9000'
+cap__send 1000 --rate 20000
+cap__end
+cap__check 1000 --snaplen 50
+contains "the file's head" "$(capinfos "$CAP_FILE")" "Capture length = 50"
+
+# longer than one frame of UMEM: they come in pieces
+must ip -n "$SRV" link set "$SRV_IF" mtu 9000
+must ip -n "$CLI" link set "$CLI_IF" mtu 9000
+cap__start 'udp port 9000'
+if grep -q 'takes no frame longer' "$CAP_ERR"; then
+    cap__send 100 --long 3000
+    cap__send 100 --long 8900
+    cap__end
+    is "frames too long for this kernel" "$(cap__number rx_dropped)" 100
+else
+    cap__end
+    check_all "frames in pieces" 1200 --long 8900 -- 'udp port 9000'
+    check_all "frames in pieces, generic" 1200 --long 8900 -- --mode generic 'udp port 9000'
+    check_all "frames in pieces, cut" 1200 --long 8900 --snaplen 5000 -- -s 5000 'udp port 9000'
+fi
+
+info=$(capinfos "$CAP_FILE")
+contains "capinfos" "$info" "File timestamp precision:  nanoseconds (9)"
+contains "capinfos" "$info" "Name = $SRV_IF"
+contains "capinfos" "$info" "Capture application: wirewho"
+contains "capinfos" "$info" "Filter string = udp port 9000"
+contains "capinfos" "$info" "Number of stat entries = 1"
+contains "capinfos" "$info" "Strict time order:   True"
+exit 0

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#
+#   make test [ONLY=pattern]   check, unit, offline and net tests; tests/run says what they are
+#   make check                 format, warnings, cppcheck, shell syntax, licence lines
+#   make demo                  a network of its own, real traffic, and who is on it
+#   make run IFACE=eth0        the live table on your card
+
+UNIT_SRC := $(wildcard tests/unit/test_*.c)
+UNIT     := $(UNIT_SRC:%.c=$(OUT)/%)
+
+STRICT   += $(WERROR)
+BPFFLAGS += $(WERROR)
+
+.PHONY: objects unit check-format check-warnings check-cppcheck check-shell check-text
+
+objects: $(OBJ) $(UNIT:=.o)
+
+unit: $(UNIT)
+
+$(UNIT): %: %.o $(LIBOBJ)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+
+test:
+	@sh tests/packages.sh install build test
+	@$(MAKE) --no-print-directory wirewho unit
+	@bash tests/run $(ONLY)
+
+# ------------------------------------------------------------------------------------------------------------- check
+
+# What people wrote. Deferred (=), so that only `make check` goes looking.
+WRITTEN = $(shell find . \( -name .git -o -name .build -o -name corpus \) -prune -o -type f \( -name '*.[ch]' \
+            -o -name '*.sh' -o -name '*.py' -o -name '*.mk' -o -name Makefile -o -path '*/run' \) -print)
+C_FILES = $(filter %.c %.h,$(WRITTEN))
+
+check: check-format check-warnings check-cppcheck check-shell check-text
+
+# Each clang-format formats a little differently: 14, Debian 12's, is the one that counts.
+check-format:
+	$(call say,CHECK,format)
+	$(Q)case "$$(clang-format --version)" in *'version 14.'*) clang-format --dry-run -Werror $(C_FILES) ;; \
+	    *) echo "  the format is checked with clang-format 14 only, and this is another one: not checked" ;; esac
+
+check-warnings:
+	$(call say,CHECK,warnings)
+	$(Q)$(MAKE) --no-print-directory -s OUT=.build/check WERROR=-Werror objects
+
+# cppcheck does not read system headers: their macros, in short.
+CPPCHECK_MACROS := '-DLIBBPF_OPTS(t,n,...)=struct t n = { __VA_ARGS__ }' '-DDECLARE_LIBXDP_OPTS(t,n,...)=struct t n = { __VA_ARGS__ }' \
+                   '-DSEC(x)=' '-D__uint(n,v)=int n' '-D__type(n,t)=t *n' '-D__always_inline=inline' '-DWIREWHO_VERSION=""'
+check-cppcheck:
+	$(call say,CHECK,cppcheck)
+	$(Q)cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 -j 2 \
+	    -D_GNU_SOURCE $(CPPCHECK_MACROS) -I. $(filter %.c,$(C_FILES))
+
+check-shell:
+	$(call say,CHECK,shell)
+	$(Q)for f in $(filter %.sh %/run,$(WRITTEN)); do \
+	    case "$$(head -n 1 $$f)" in '#!/bin/sh') sh -n $$f ;; *) bash -n $$f ;; esac || exit 1; done
+
+check-text:
+	$(call say,CHECK,text)
+	$(Q)wrong=$$(for f in $(WRITTEN); do head -n 3 $$f | \
+	    grep -q 'SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause' || echo "$$f: no licence line"; done; \
+	    grep -nE '[[:space:]]+$$' $(WRITTEN) $(wildcard *.md) | sed 's/$$/<- space at the end of the line/'); \
+	    [ -z "$$wrong" ] || { echo "$$wrong" >&2; exit 1; }
+
+# ----------------------------------------------------------------------------------------------------- demo, and run
+
+demo:
+	@sh tests/packages.sh install build demo
+	@$(MAKE) --no-print-directory wirewho
+	@bash tests/demo.sh
+
+run:
+	$(if $(IFACE),,$(error which interface? Try make run IFACE=eth0; yours are: $(notdir $(wildcard /sys/class/net/*))))
+	@$(MAKE) --no-print-directory wirewho
+	@./wirewho top -i $(IFACE)
+
+-include $(UNIT:=.d)
