@@ -53,7 +53,7 @@ static int open_meter(struct capture *c)
 						   .hash = o->hash },
 					 .match = o->match,
 					 .match_counts = true,
-					 .sample = SAMPLE_MODE_TAP };
+					 .sampling = { .mode = SAMPLE_MODE_TAP } };
 	int err = meter__open(&c->meter, &opts);
 	unsigned i;
 

@@ -124,11 +124,12 @@ flow_assert(sizeof(struct table_size) == 64, "table_size: no holes");
 
 /* What one CPU tells user space of its own table, and the tail user space publishes back. */
 struct cpu_state {
-	__u64 begun;  /* claims begun; claims behind it is one half done */
-	__u64 claims; /* slots given away so far; the log holds their numbers */
-	__u64 head;   /* overflow records written so far */
-	__u64 own[5]; /* the program's line ends here */
-	__u64 tail;   /* overflow records read so far: written by user space */
+	__u64 begun;   /* claims begun; claims behind it is one half done */
+	__u64 claims;  /* slots given away so far; the log holds their numbers */
+	__u64 head;    /* overflow records written so far */
+	__u64 matched; /* packets that --rate counts */
+	__u64 own[4];  /* the program's line ends here */
+	__u64 tail;    /* overflow records read so far: written by user space */
 	__u64 reader[7];
 };
 flow_assert(sizeof(struct cpu_state) == 128, "cpu_state: a line for each writer");
@@ -196,6 +197,41 @@ struct tally {
 
 /* How matched frames are sampled. */
 enum sample_mode { SAMPLE_MODE_NONE, SAMPLE_MODE_TAP, SAMPLE_MODE_INLINE, SAMPLE_MODE_COPY };
+
+/* What is sampled, as a constant of the load. */
+struct sampling {
+	__u32 mode;      /* enum sample_mode */
+	__u32 rate;      /* one in so many matched packets; 0 and 1: all */
+	__u32 flow_rate; /* one in so many flows, both directions of a flow alike; 0 and 1: all */
+	__u32 most;      /* inline: longer frames cannot be put back */
+	__u32 slice;     /* copy: bytes of a frame */
+	__u32 pad;
+};
+flow_assert(sizeof(struct sampling) == 24, "sampling: no holes");
+
+/*
+ * Inline: how much the engine of one queue can take. The program redirects while used < limit, so a reader that stopped
+ * costs nothing but passes. Each member is written by one side only, and stands in a cache line of its own.
+ */
+struct credit {
+	__u64 limit; /* user space: frames taken back so far + room for more */
+	__u64 engine[7];
+	__u64 used; /* the program: frames redirected so far */
+	__u64 program[7];
+};
+flow_assert(sizeof(struct credit) == 128, "credit: a line for each writer");
+
+/* Copy: what stands in front of a slice in the ring buffer. */
+struct slice {
+	__u64 time;   /* CLOCK_MONOTONIC, ns */
+	__u32 length; /* wire bytes */
+	__u32 caplen; /* bytes that follow and count; the record is as long as the longest slice */
+	__u16 link;
+	__u16 queue;
+	__u32 pad;
+	__u8 data[];
+};
+flow_assert(sizeof(struct slice) == 24, "slice: no holes");
 
 /* Stands in front of a redirected frame (XDP metadata), when the driver has room for it. */
 struct frame_meta {

@@ -11,7 +11,7 @@
 const volatile __u16 link_number = 0;
 const volatile __u32 link_raw = 0;     /* 1: no Ethernet header (tun, WireGuard) */
 const volatile __u32 match_counts = 0; /* 1: what does not match is not counted as a flow */
-const volatile __u32 sample_mode = SAMPLE_MODE_NONE;
+const volatile struct sampling sampling = {};
 const volatile struct match match = {};
 const volatile __u32 look_inside = 0; /* 1: the kernel has bpf_cast_to_kern_ctx (6.2) */
 
@@ -29,6 +29,28 @@ struct {
 	__type(key, __u32);
 	__type(value, __u32);
 } sockets SEC(".maps");
+
+/* Inline: one a receive queue. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct credit);
+} credits SEC(".maps");
+
+/* Copy: a ring buffer for each CPU, so that no CPU waits for another. */
+struct slice_ring {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(__u32));
+	__array(values, struct slice_ring);
+} slices SEC(".maps");
 
 /* Run by libxdp's dispatcher at this place, and hand on to the next program when we pass. */
 struct {
@@ -76,29 +98,107 @@ static __always_inline void stamp(struct xdp_md *ctx, const struct frame *f)
 	meta->length = f->count.bytes;
 }
 
+static __always_inline int sampled_as(struct tally *t, enum sample what, const struct frame *f)
+{
+	count__add(&t->sample[what], &f->count);
+	return XDP_PASS;
+}
+
+static __always_inline int redirect(struct xdp_md *ctx, struct tally *t, const struct frame *f)
+{
+	sampled_as(t, SAMPLE_REDIRECTED, f);
+	stamp(ctx, f);
+	return bpf_redirect_map(&sockets, ctx->rx_queue_index, XDP_PASS);
+}
+
 static __always_inline int tap(struct xdp_md *ctx, struct tally *t, const struct frame *f)
 {
 	__u32 queue = ctx->rx_queue_index;
 
-	if (!bpf_map_lookup_elem(&sockets, &queue)) {
-		count__add(&t->sample[SAMPLE_NO_SOCKET], &f->count);
-		return XDP_PASS;
-	}
-	count__add(&t->sample[SAMPLE_REDIRECTED], &f->count);
-	stamp(ctx, f);
-	return bpf_redirect_map(&sockets, queue, XDP_PASS);
+	if (!bpf_map_lookup_elem(&sockets, &queue))
+		return sampled_as(t, SAMPLE_NO_SOCKET, f);
+	return redirect(ctx, t, f);
 }
 
-static __always_inline int choose(struct xdp_md *ctx, struct tally *t, const struct frame *f,
-				  const struct parsed *p)
+/* Only what can be put back is taken, and only while the engine has promised to. */
+static __always_inline int inline_(struct xdp_md *ctx, struct tally *t, const struct frame *f)
 {
-	if (sample_mode == SAMPLE_MODE_NONE)
+	__u32 queue = ctx->rx_queue_index;
+	struct credit *c = bpf_map_lookup_elem(&credits, &queue);
+
+	if (f->count.bytes > sampling.most)
+		return sampled_as(t, SAMPLE_TOO_LONG, f);
+	if (!c || !bpf_map_lookup_elem(&sockets, &queue))
+		return sampled_as(t, SAMPLE_NO_SOCKET, f);
+	if (c->used >= *(volatile __u64 *)&c->limit)
+		return sampled_as(t, SAMPLE_NO_CREDIT, f);
+	c->used++;
+	return redirect(ctx, t, f);
+}
+
+static __always_inline int copy(struct xdp_md *ctx, __u32 cpu, struct tally *t,
+				const struct frame *f)
+{
+	void *ring = bpf_map_lookup_elem(&slices, &cpu);
+	__u32 n = sampling.slice;
+	struct slice *s;
+
+	if (!ring)
+		return sampled_as(t, SAMPLE_COPY_LOST, f);
+	s = bpf_ringbuf_reserve(ring, sizeof(*s) + sampling.slice, 0);
+	if (!s)
+		return sampled_as(t, SAMPLE_COPY_LOST, f);
+	if (n > f->count.bytes)
+		n = f->count.bytes;
+	s->time = bpf_ktime_get_ns();
+	s->length = f->count.bytes;
+	s->caplen = n;
+	s->link = link_number;
+	s->queue = ctx->rx_queue_index;
+	if (n < 1 || n > sampling.slice || bpf_xdp_load_bytes(ctx, 0, s->data, n))
+		s->caplen = 0;
+	bpf_ringbuf_submit(
+		s,
+		BPF_RB_NO_WAKEUP); /* the reader looks by itself: a wakeup costs more than a copy */
+	return sampled_as(t, SAMPLE_COPIED, f);
+}
+
+/* Both directions of a flow have the same number. */
+static __always_inline __u32 flow_number(const struct parsed *p)
+{
+	const __u64 *w = p->flow.word;
+	__u64 sum = (w[0] ^ w[2]) * table.seed[0] + (w[1] ^ w[3]) * table.seed[1] +
+		    (p->flow.key.sport ^ p->flow.key.dport) * table.seed[2];
+
+	return ((sum ^ (sum >> 32)) * table.seed[3]) >> 32;
+}
+
+static __always_inline int is_sampled(__u32 cpu, const struct parsed *p)
+{
+	struct cpu_state *state;
+
+	if (sampling.flow_rate > 1 && flow_number(p) % sampling.flow_rate)
+		return 0;
+	if (sampling.rate < 2)
+		return 1;
+	state = bpf_map_lookup_elem(&cpus, &cpu);
+	return state && state->matched++ % sampling.rate == 0;
+}
+
+static __always_inline int choose(struct xdp_md *ctx, __u32 cpu, struct tally *t,
+				  const struct frame *f, const struct parsed *p)
+{
+	if (sampling.mode == SAMPLE_MODE_NONE)
 		return XDP_PASS;
 	if (!match_counts && !match__test(p, &match))
 		return XDP_PASS;
-	if (sample_mode == SAMPLE_MODE_TAP)
+	if (!is_sampled(cpu, p))
+		return sampled_as(t, SAMPLE_SKIPPED, f);
+	if (sampling.mode == SAMPLE_MODE_TAP)
 		return tap(ctx, t, f);
-	return XDP_PASS;
+	if (sampling.mode == SAMPLE_MODE_INLINE)
+		return inline_(ctx, t, f);
+	return copy(ctx, cpu, t, f);
 }
 
 static __always_inline int meter(struct xdp_md *ctx)
@@ -123,7 +223,7 @@ static __always_inline int meter(struct xdp_md *ctx)
 	}
 	table__count(t, cpu,
 		     &(struct addition){ .flow = &p.flow, .count = f.count, .marks = p.marks });
-	return choose(ctx, t, &f, &p);
+	return choose(ctx, cpu, t, &f, &p);
 }
 
 SEC("xdp.frags")

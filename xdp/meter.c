@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include "link.h"
 #include "probe.h"
@@ -12,12 +13,16 @@
 #include "xdp/meter.skel.h"
 
 #define PROGRAM "wirewho_meter"
+#define SLICE_RING (1u << 20)
 
 struct metered {
 	struct meter_bpf *skel;
 	struct attachment attachment;
 	struct link_facts facts;
 	int sockets; /* XSKMAP */
+	int credit_map;
+	struct credit *credit; /* one a queue, mapped */
+	size_t credit_bytes;
 };
 
 struct meter {
@@ -25,7 +30,52 @@ struct meter {
 	struct harvest *harvest;
 	struct metered link[LINKS_MAX];
 	unsigned links;
+	int slices; /* copy: the array of ring buffers, or -1 */
+	int *slice; /* one a CPU */
 };
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/* Copy: a ring buffer for each CPU. */
+static int make_slices(struct meter *m)
+{
+	uint32_t size = m->opts.slice_ring ? m->opts.slice_ring : SLICE_RING, cpu;
+	uint32_t cpus = libbpf_num_possible_cpus();
+	LIBBPF_OPTS(bpf_map_create_opts, opts);
+
+	m->slice = calloc(cpus, sizeof(*m->slice));
+	if (!m->slice)
+		return -ENOMEM;
+	for (cpu = 0; cpu < cpus; cpu++) {
+		m->slice[cpu] = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "slice_ring", 0, 0, size,
+					       NULL);
+		if (m->slice[cpu] < 0)
+			return -errno;
+		opts.inner_map_fd = m->slice[cpu];
+		if (!cpu)
+			m->slices = bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "slices",
+						   sizeof(cpu), sizeof(cpu), cpus, &opts);
+		if (m->slices < 0 || bpf_map_update_elem(m->slices, &cpu, &m->slice[cpu], BPF_ANY))
+			return -errno;
+	}
+	return 0;
+}
+
+static void close_slices(struct meter *m)
+{
+	int cpu;
+
+	for (cpu = 0; m->slice && cpu < libbpf_num_possible_cpus(); cpu++)
+		if (m->slice[cpu] > 0)
+			close(m->slice[cpu]);
+	free(m->slice);
+	close_fd(&m->slices);
+}
 
 int meter__open(struct meter **out, const struct meter_opts *opts)
 {
@@ -35,9 +85,15 @@ int meter__open(struct meter **out, const struct meter_opts *opts)
 	if (!m)
 		return -ENOMEM;
 	m->opts = *opts;
+	m->slices = -1;
 	err = harvest__open(&m->harvest, &opts->size, "receive");
+	if (!err && opts->sampling.mode == SAMPLE_MODE_COPY) {
+		err = make_slices(m);
+		if (err)
+			fail(err, NULL, "make the ring buffers for copies");
+	}
 	if (err) {
-		free(m);
+		meter__close(m);
 		return err;
 	}
 	*out = m;
@@ -49,9 +105,11 @@ static void close_link(struct metered *l)
 	attach__off(&l->attachment);
 	meter_bpf__destroy(l->skel);
 	l->skel = NULL;
-	if (l->sockets >= 0)
-		close(l->sockets);
-	l->sockets = -1;
+	close_fd(&l->sockets);
+	if (l->credit)
+		munmap(l->credit, l->credit_bytes);
+	l->credit = NULL;
+	close_fd(&l->credit_map);
 }
 
 void meter__close(struct meter *m)
@@ -62,6 +120,7 @@ void meter__close(struct meter *m)
 		return;
 	for (i = 0; i < m->links; i++)
 		close_link(&m->link[i]);
+	close_slices(m);
 	harvest__close(m->harvest);
 	free(m);
 }
@@ -71,7 +130,7 @@ static void set_constants(const struct meter *m, struct metered *l, unsigned num
 	l->skel->rodata->link_number = number;
 	l->skel->rodata->link_raw = l->facts.raw;
 	l->skel->rodata->match_counts = m->opts.match_counts;
-	l->skel->rodata->sample_mode = m->opts.sample;
+	l->skel->rodata->sampling = m->opts.sampling;
 	l->skel->rodata->look_inside = !probe__kernel_context();
 	if (m->opts.match)
 		l->skel->rodata->match = *m->opts.match;
@@ -87,12 +146,42 @@ static int make_sockets(struct metered *l)
 	return bpf_map__reuse_fd(l->skel->maps.sockets, l->sockets);
 }
 
+/* Inline: a credit for each queue, none to spend yet. */
+static int make_credits(struct metered *l)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
+	size_t page = sysconf(_SC_PAGESIZE);
+	void *at;
+
+	l->credit_bytes = (l->facts.queues * sizeof(struct credit) + page - 1) / page * page;
+	l->credit_map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "credits", sizeof(uint32_t),
+				       sizeof(struct credit), l->facts.queues, &opts);
+	if (l->credit_map < 0)
+		return fail(-errno, NULL, "make the credit map");
+	at = mmap(NULL, l->credit_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, l->credit_map, 0);
+	if (at == MAP_FAILED)
+		return fail(-errno, NULL, "map the credits");
+	l->credit = at;
+	return bpf_map__reuse_fd(l->skel->maps.credits, l->credit_map);
+}
+
+static int lend_samples(struct meter *m, struct metered *l)
+{
+	int err = make_sockets(l);
+
+	if (!err && m->opts.sampling.mode == SAMPLE_MODE_INLINE)
+		err = make_credits(l);
+	if (!err && m->slices >= 0)
+		err = bpf_map__reuse_fd(l->skel->maps.slices, m->slices);
+	return err;
+}
+
 static int open_link(struct meter *m, uint16_t number, const char *ifname)
 {
 	struct metered *l = &m->link[number];
 	int err;
 
-	*l = (struct metered){ .attachment = ATTACHMENT_NONE, .sockets = -1 };
+	*l = (struct metered){ .attachment = ATTACHMENT_NONE, .sockets = -1, .credit_map = -1 };
 	err = link__usable(ifname, &l->facts);
 	if (err)
 		return err;
@@ -100,7 +189,7 @@ static int open_link(struct meter *m, uint16_t number, const char *ifname)
 	if (!l->skel)
 		return fail(-errno, NULL, "open the XDP program");
 	set_constants(m, l, number);
-	err = make_sockets(l);
+	err = lend_samples(m, l);
 	if (!err)
 		err = harvest__lend(m->harvest, l->skel->obj);
 	if (!err)
@@ -168,4 +257,14 @@ struct harvest *meter__harvest(struct meter *m)
 const struct attachment *meter__attachment(const struct meter *m, uint16_t link)
 {
 	return &m->link[link].attachment;
+}
+
+struct credit *meter__credits(const struct meter *m, uint16_t link)
+{
+	return m->link[link].credit;
+}
+
+int meter__slices_fd(const struct meter *m, int cpu)
+{
+	return m->slice[cpu];
 }

@@ -18,8 +18,10 @@ struct meter_opts {
 	struct harvest_size size;
 	const struct match *match; /* NULL: none */
 	bool match_counts;         /* what does not match is not counted as a flow */
-	enum sample_mode sample;
-	const char *pin; /* NULL or a bpffs directory */
+	struct sampling sampling;  /* mode 0: none */
+	uint32_t
+		slice_ring; /* copy: bytes of ring buffer a CPU, a power of two of pages; 0: 1 MiB */
+	const char *pin;    /* NULL or a bpffs directory */
 };
 
 struct meter;
@@ -40,6 +42,10 @@ void meter__detach(struct meter *m); /* all of them; counting has stopped when i
 /* The XSKMAP of a link (one entry a receive queue): for af_xdp's sockets. */
 int meter__sockets_fd(const struct meter *m, uint16_t link);
 unsigned meter__queues(const struct meter *m, uint16_t link);
+
+/* Inline: the credit of each receive queue of a link. Copy: the ring buffer of a CPU, shared by all links. */
+struct credit *meter__credits(const struct meter *m, uint16_t link);
+int meter__slices_fd(const struct meter *m, int cpu);
 
 struct harvest *meter__harvest(struct meter *m);
 const struct attachment *meter__attachment(const struct meter *m, uint16_t link);

@@ -3,8 +3,8 @@
 #define WIREWHO_PROBE_H
 /*
  * What this kernel lets us do. A probe tries the feature and never compares versions; it attaches nothing to any
- * interface, leaves nothing behind, and says nothing (libbpf's own lines at SAY_DETAIL). Each returns 0 when the feature
- * can be had, else -errno. Answers are kept: asking twice costs nothing. Not for use from several threads.
+ * interface, leaves nothing behind, and says nothing (libbpf's own lines at SAY_DETAIL). Each returns 0 when the
+ * feature can be had, else -errno. Answers are kept: asking twice costs nothing. Not for several threads.
  */
 
 /*
