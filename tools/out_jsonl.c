@@ -209,6 +209,27 @@ static void add_counts(json_t *to, const struct count *count, const char *const 
 			json_object_set_new(to, name[i], json_count(&count[i]));
 }
 
+/* Each CPU closes for itself: its table has no other writer. */
+static json_t *cpus__json(const struct ledger_line *l)
+{
+	json_t *cpus = l->cpus ? json_array() : NULL;
+
+	for (int i = 0; cpus && i < l->cpus; i++) {
+		const struct tally *t = &l->cpu[i];
+		struct count named = tally__named(t);
+		json_t *cpu = json_pack("{s:i, s:o, s:I, s:I}", "cpu", i, "seen",
+					json_count(&t->seen), "difference",
+					(json_int_t)(t->seen.packets - named.packets),
+					"difference_bytes",
+					(json_int_t)(t->seen.bytes - named.bytes));
+
+		if (cpu)
+			add_counts(cpu, t->reason, reason_names, REASON_N, false);
+		json_array_append_new(cpus, cpu);
+	}
+	return cpus;
+}
+
 static json_t *line__json(const struct ledger_line *l)
 {
 	json_t *samples = json_object();
@@ -224,6 +245,8 @@ static json_t *line__json(const struct ledger_line *l)
 			    json_integer(ledger_line__difference_bytes(l)));
 	if (l->has_driver)
 		json_object_set_new(line, "driver", json_count(&l->driver));
+	if (l->cpus)
+		json_object_set_new(line, "cpus", cpus__json(l));
 	add_counts(samples, l->tally.sample, sample_names, SAMPLE_N, false);
 	if (json_object_size(samples))
 		json_object_set(line, "samples", samples);

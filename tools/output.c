@@ -29,22 +29,25 @@ const char *const owner_how_names[OWNER_HOW_N] = {
 #undef X
 };
 
+struct count tally__named(const struct tally *t)
+{
+	struct count named = {};
+
+	for (int i = 0; i < REASON_N; i++) {
+		named.packets += t->reason[i].packets;
+		named.bytes += t->reason[i].bytes;
+	}
+	return named;
+}
+
 int64_t ledger_line__difference(const struct ledger_line *l)
 {
-	uint64_t named = 0;
-
-	for (int i = 0; i < REASON_N; i++)
-		named += l->tally.reason[i].packets;
-	return l->tally.seen.packets - named;
+	return l->tally.seen.packets - tally__named(&l->tally).packets;
 }
 
 int64_t ledger_line__difference_bytes(const struct ledger_line *l)
 {
-	uint64_t named = 0;
-
-	for (int i = 0; i < REASON_N; i++)
-		named += l->tally.reason[i].bytes;
-	return l->tally.seen.bytes - named;
+	return l->tally.seen.bytes - tally__named(&l->tally).bytes;
 }
 
 static void print_counts(FILE *to, const struct count *count, const char *const *name, int n,
@@ -66,8 +69,7 @@ static void print_line(FILE *to, const struct ledger_line *l)
 	print_counts(to, l->tally.reason, reason_names, REASON_N, " = ");
 	fprintf(to, "; difference %lld", (long long)ledger_line__difference(l));
 	if (l->has_driver)
-		fprintf(to, "; driver %llu packets, %llu bytes",
-			(unsigned long long)l->driver.packets, (unsigned long long)l->driver.bytes);
+		fprintf(to, "; driver %llu", (unsigned long long)l->driver.packets);
 	print_counts(to, l->tally.sample, sample_names, SAMPLE_N, "; samples: ");
 	fputc('\n', to);
 }

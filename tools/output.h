@@ -36,6 +36,8 @@ struct ledger_line {
 	const char *attach;  /* "native, direct", ...; "" where it does not apply */
 	bool has_driver;     /* false offline */
 	struct count driver; /* what the driver itself counted meanwhile (ip -s link) */
+	struct tally *cpu;   /* the same a CPU; cpus 0 offline */
+	int cpus;
 };
 
 struct ledger {
@@ -47,6 +49,8 @@ struct ledger {
 	uint64_t join_failed_packets; /* counted in the table, but no memory for the flow */
 };
 
+/* The sum of everything that names a frame. */
+struct count tally__named(const struct tally *t);
 /* seen minus the sum of everything that names a frame: 0 when the ledger closes. */
 int64_t ledger_line__difference(const struct ledger_line *l);
 int64_t ledger_line__difference_bytes(const struct ledger_line *l);

@@ -55,6 +55,7 @@ struct pipeline {
 	int epoll, signals, timer;
 	struct ledger ledger;
 	struct ledger_line line[LINKS_MAX * 2];
+	struct tally *cpu; /* of all lines: see ledger_line.cpu */
 	struct monitor *monitor;
 	struct watched link[LINKS_MAX];
 	const char *name[LINKS_MAX];                    /* present names */
@@ -190,7 +191,9 @@ static struct count driver_count(const struct watched *w, bool sent)
 
 static void fill_line(struct pipeline *p, unsigned link, bool sent)
 {
+	struct harvest *h = sent ? egress__harvest(p->egress) : meter__harvest(p->meter);
 	struct ledger_line *l = &p->line[link * 2 + sent];
+	int cpu;
 
 	*l = (struct ledger_line){
 		.ifname = p->name[link],
@@ -199,8 +202,11 @@ static void fill_line(struct pipeline *p, unsigned link, bool sent)
 		.has_driver = true,
 		.driver = driver_count(&p->link[link], sent),
 	};
-	harvest__tally(sent ? egress__harvest(p->egress) : meter__harvest(p->meter), link, -1,
-		       &l->tally);
+	l->cpus = harvest__cpus(h);
+	l->cpu = &p->cpu[(link * 2 + sent) * l->cpus];
+	harvest__tally(h, link, -1, &l->tally);
+	for (cpu = 0; cpu < l->cpus; cpu++)
+		harvest__tally(h, link, cpu, &l->cpu[cpu]);
 }
 
 const struct ledger *pipeline__ledger(struct pipeline *p)
@@ -208,7 +214,6 @@ const struct ledger *pipeline__ledger(struct pipeline *p)
 	unsigned i;
 
 	for (i = 0; i < p->opts.links; i++) {
-		refresh(&p->link[i]);
 		fill_line(p, i, false);
 		fill_line(p, i, true);
 	}
@@ -253,7 +258,10 @@ static int open_rooms(struct pipeline *p)
 		err = egress__open(&p->egress, &egress);
 	if (!err)
 		err = meter__open(&p->meter, &meter);
-	return err;
+	if (!err)
+		p->cpu = calloc((size_t)p->opts.links * 2 * harvest__cpus(meter__harvest(p->meter)),
+				sizeof(*p->cpu));
+	return err ? err : p->cpu ? 0 : -ENOMEM;
 }
 
 /* One line: what is watched and how, and what that takes. */
@@ -291,7 +299,7 @@ static int attach_egress(struct pipeline *p, unsigned link)
 	return err ? err : egress__add(p->egress, p->name[link], link, f.raw);
 }
 
-/* From here on the driver's counters are compared with ours. */
+/* Attached: from here on the driver's counters are compared with ours. */
 static int begin_link(struct pipeline *p, unsigned link)
 {
 	struct watched *w = &p->link[link];
@@ -299,6 +307,7 @@ static int begin_link(struct pipeline *p, unsigned link)
 
 	w->first[0] = w->now.received;
 	w->first[1] = w->now.sent;
+	note_attachment(p, link);
 	return err ? fail(err, NULL, "read the counters of %s", p->name[link]) : 0;
 }
 
@@ -312,7 +321,7 @@ static int attach_all(struct pipeline *p)
 	for (i = 0; i < p->opts.links && !err; i++) {
 		join__set_netns(p->join, i, netns);
 		err = meter__add(p->meter, p->opts.ifname[i]);
-		err = err < 0 ? err : begin_link(p, i);
+		err = err < 0 ? err : 0;
 	}
 	if (!err)
 		err = owners__snapshot(p->owners);
@@ -321,7 +330,7 @@ static int attach_all(struct pipeline *p)
 		if (!err)
 			err = meter__attach(p->meter, i);
 		if (!err)
-			note_attachment(p, i);
+			err = begin_link(p, i);
 	}
 	return err;
 }
@@ -378,12 +387,11 @@ static void link_back(struct pipeline *p, unsigned link)
 	if (monitor__ask(w->asked, &now) || !now.up || !now.carrier)
 		return;
 	snprintf(w->now.name, sizeof(w->now.name), "%s", w->asked);
-	if (meter__renew(p->meter, link, w->asked) || begin_link(p, link) ||
-	    attach_egress(p, link)) {
+	if (meter__renew(p->meter, link, w->asked) || attach_egress(p, link) ||
+	    begin_link(p, link)) {
 		w->now.gone = true;
 		return;
 	}
-	note_attachment(p, link);
 	say(SAY_NOTE, "%s is back: watching it again", w->asked);
 }
 
@@ -537,8 +545,12 @@ static int loop_once(struct pipeline *p)
 /* Nothing counts any more when this returns; what was counted is in the outputs. */
 static void finish(struct pipeline *p)
 {
+	unsigned i;
+
 	egress__detach(p->egress);
 	meter__detach(p->meter);
+	for (i = 0; i < p->opts.links; i++)
+		refresh(&p->link[i]);
 	owners__read(p->owners);
 	if (!harvest(p, now_ns()))
 		harvest(p, now_ns());
@@ -642,5 +654,6 @@ void pipeline__close(struct pipeline *p)
 	close_fd(p->timer);
 	close_fd(p->signals);
 	close_fd(p->epoll);
+	free(p->cpu);
 	free(p);
 }

@@ -1,0 +1,65 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# Interfaces go down and up, get another name and MTU, are deleted and made again while we watch: each is said, none
+# ends the run, and every packet is counted once. A second interface goes on meanwhile.
+. "$(dirname "$0")/lib.sh"
+
+net__pair 1
+net__veth "$SRV" ww-srv2 "$CLI" ww-cli2 1
+net__address "$SRV" ww-srv2 10.78.0.1/24 fd78::1/64
+net__address "$CLI" ww-cli2 10.78.0.2/24 fd78::2/64
+net__wait "$SRV" ww-srv2 "$CLI" ww-cli2
+
+cat >"$TMP/send.py" <<-'END'
+	import socket, sys
+	s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+	for i in range(int(sys.argv[2])):
+	    s.sendto(b"x" * 100, (sys.argv[1], 9))
+END
+send() { must cli python3 "$TMP/send.py" "$1" "$2"; }
+said() { eventually 5 grep -q -- "$1" "$WW_ERR" || wrong "nothing said of '$1': $(cat "$WW_ERR")"; }
+# datagrams LINK: UDP packets to port 9 received there, by the records
+datagrams() {
+    jq -s "[.[] | select(.event.kind == \"metric\" and .observer.ingress.interface.name == \"$1\") |
+        (.source, .destination | select(.port != 9) | .packets)] | add // 0" "$TMP/flows"
+}
+
+ww__start "$SRV" run -i $SRV_IF -i ww-srv2 --jsonl "$TMP/flows" --interval 1
+send $SRV4 100
+send 10.78.0.1 1000
+
+must ip -n "$SRV" link set $SRV_IF down
+said "$SRV_IF is down"
+must ip -n "$SRV" link set $SRV_IF mtu 1400
+said "$SRV_IF has an MTU of 1400 now (was 1500)"
+must ip -n "$SRV" link set $SRV_IF name ww-new
+said "$SRV_IF is called ww-new now"
+must ip -n "$SRV" link set ww-new up
+said "ww-new is up"
+net__wait "$SRV" ww-new "$CLI" $CLI_IF
+send $SRV4 200
+sleep 2.5 # a record bears the name of its time
+must ip -n "$SRV" link set ww-new down
+must ip -n "$SRV" link set ww-new name $SRV_IF
+said "ww-new is called $SRV_IF now"
+must ip -n "$SRV" link set $SRV_IF up
+net__wait "$SRV" $SRV_IF "$CLI" $CLI_IF
+send $SRV4 400
+
+must ip -n "$SRV" link del $SRV_IF
+said "$SRV_IF was deleted"
+send 10.78.0.1 2000
+net__veth "$SRV" $SRV_IF "$CLI" $CLI_IF 1
+net__address "$SRV" $SRV_IF $SRV4/24 $SRV6/64
+net__address "$CLI" $CLI_IF $CLI4/24 $CLI6/64
+said "$SRV_IF is back: watching it again"
+net__wait "$SRV" $SRV_IF "$CLI" $CLI_IF
+send $SRV4 800
+ww__stop
+
+# The run ended by our own signal, and the ledger is whole: former lives of the interface are in it.
+is "lines of the ledger that do not close" "$(ledger "$TMP/flows" '[.lines[] | select(.difference != 0 or .difference_bytes != 0)] | length')" 0
+is "lines of the ledger" "$(ledger "$TMP/flows" '[.lines[].interface] | unique | join(" ")')" "$SRV_IF ww-srv2"
+is "datagrams on the interface that came and went" "$(($(datagrams $SRV_IF) + $(datagrams ww-new)))" 1500
+is "datagrams on the other" "$(datagrams ww-srv2)" 3000
+at_least "packets under the new name" "$(datagrams ww-new)" 200
