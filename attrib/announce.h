@@ -52,4 +52,15 @@ static __always_inline struct owner_event *announce__begin(enum owner_kind kind)
 	e->kind = kind;
 	return e;
 }
+/*
+ * User space looks by itself ten times a second; only a ring that fills up wakes it, because a wakeup costs the process
+ * that happens to send or connect more than all the rest of its event.
+ */
+static __always_inline void announce__end(struct owner_event *e)
+{
+	__u64 waiting = bpf_ringbuf_query(&owner_events, BPF_RB_AVAIL_DATA);
+	__u64 size = bpf_ringbuf_query(&owner_events, BPF_RB_RING_SIZE);
+
+	bpf_ringbuf_submit(e, waiting > size / 4 ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+}
 #endif

@@ -83,7 +83,7 @@ static __always_inline void tie(struct __sk_buff *skb, const struct parsed *p)
 		e->who = owner->who;
 		e->how = owner->how;
 	}
-	bpf_ringbuf_submit(e, 0);
+	announce__end(e);
 }
 
 SEC("tc")
@@ -108,8 +108,8 @@ int wirewho_egress(struct __sk_buff *skb)
 		return PASS_ON;
 	}
 	if (table__count(t, cpu,
-			 &(struct addition){ .flow = &p.flow, .count = n, .marks = p.marks }) !=
-		    TABLE_KNOWN &&
+			 &(struct addition){ .flow = &p.flow, .count = n, .marks = p.marks }) ==
+		    TABLE_CLAIMED &&
 	    owners_on)
 		tie(skb, &p);
 	return PASS_ON;

@@ -116,7 +116,7 @@ static __always_inline void tell(struct sock *sk, struct socket_owner *o, enum o
 	e->listening = sk->__sk_common.skc_state == 10; /* TCP_LISTEN */
 	e->who = o->who;
 	e->how = o->how;
-	bpf_ringbuf_submit(e, 0);
+	announce__end(e);
 	o->announced = 1;
 }
 
@@ -208,7 +208,7 @@ static __always_inline int bound(struct bpf_sock *sk, const union flow_words *ow
 	e->how = OWNER_BOUND;
 	if (o)
 		e->who = o->who;
-	bpf_ringbuf_submit(e, 0);
+	announce__end(e);
 	return ALLOW;
 }
 
@@ -248,7 +248,7 @@ int on_release(struct bpf_sock *sk)
 	e->cookie = bpf_get_socket_cookie(sk);
 	e->who = o->who;
 	e->how = o->how;
-	bpf_ringbuf_submit(e, 0);
+	announce__end(e);
 	return ALLOW;
 }
 
@@ -284,7 +284,7 @@ static __always_inline void tell_ops(struct bpf_sock_ops *ops, struct socket_own
 	key__of_ops((union flow_words *)&e->key, ops);
 	e->who = o->who;
 	e->how = o->how;
-	bpf_ringbuf_submit(e, 0);
+	announce__end(e);
 	o->announced = 1;
 }
 
@@ -320,7 +320,7 @@ int BPF_PROG(on_exec, struct task_struct *task)
 		return 0;
 	who__current(&e->who);
 	e->parent = task->real_parent->tgid;
-	bpf_ringbuf_submit(e, 0);
+	announce__end(e);
 	return 0;
 }
 
@@ -335,7 +335,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	if (!e)
 		return 0;
 	who__current(&e->who);
-	bpf_ringbuf_submit(e, 0);
+	announce__end(e);
 	return 0;
 }
 

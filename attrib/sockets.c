@@ -293,6 +293,7 @@ static int on_tie(struct sockets *t, const struct owner_event *e, uint32_t round
 	return err;
 }
 
+/* Nothing changes yet: what the next harvest finds may still be its own. */
 static void close_socket(struct sockets *t, uint32_t handle, uint32_t round)
 {
 	struct socket *s = at(t, handle);
@@ -300,7 +301,6 @@ static void close_socket(struct sockets *t, uint32_t handle, uint32_t round)
 	if (!s || s->gone != SOCKET_LIVE)
 		return;
 	s->gone = round;
-	touch(t, s, NULL);
 	may_end(t, handle);
 }
 

@@ -61,6 +61,7 @@ struct pipeline {
 	const char *name[LINKS_MAX];                    /* present names */
 	uint64_t start, harvested, reported, intervals; /* start..reported: monotonic ns */
 	uint64_t clock_offset;
+	uint64_t netns; /* cookie */
 	bool stop;
 	int error;
 };
@@ -102,7 +103,7 @@ static void on_owner(void *to, const struct owner_event *e)
 	struct owner_event own = *e;
 
 	if (own.kind == OWNER_TIE) {
-		own.netns = link__netns();
+		own.netns = p->netns;
 		own.key.link = 0;
 	}
 	process_table__event(p->facts.processes, &own);
@@ -314,12 +315,12 @@ static int begin_link(struct pipeline *p, unsigned link)
 /* The owners are known before the first packet is counted. */
 static int attach_all(struct pipeline *p)
 {
-	uint64_t netns = link__netns();
 	unsigned i;
 	int err = 0;
 
+	p->netns = link__netns();
 	for (i = 0; i < p->opts.links && !err; i++) {
-		join__set_netns(p->join, i, netns);
+		join__set_netns(p->join, i, p->netns);
 		err = meter__add(p->meter, p->opts.ifname[i]);
 		err = err < 0 ? err : 0;
 	}
@@ -485,6 +486,7 @@ static int on_timer(void *to)
 
 	if (read(p->timer, &expirations, sizeof(expirations)) < 0)
 		return 0;
+	owners__read(p->owners);
 	if (is_due(p, now))
 		err = harvest(p, now);
 	if (now - p->reported >= p->opts.interval_ms * 1000000 - PRESSURE_MS * 500000)
