@@ -156,18 +156,17 @@ static bool native(const struct link *l)
 
 static void check__mtu(struct doctor *d, const struct link *l)
 {
-	char fix[160];
+	bool fits = l->facts.mtu <= MTU_ONE_PIECE;
 	bool frags = l->features & XDP_FRAGS && !probe__frags();
+	char fix[160];
 
-	if (l->facts.mtu <= MTU_ONE_PIECE || !native(l) || frags)
+	if (fits || (l->features_known && (!native(l) || frags)))
 		return;
-	snprintf(fix, sizeof(fix), "ip link set dev %s mtu %u, or --mode generic", l->name,
-		 MTU_ONE_PIECE - 6);
-	doctor__find(
-		d, DOCTOR_NOTE, "MTU", fix,
-		"MTU %u, and the driver does not take XDP programs for frames in several pieces: native "
-		"XDP will be refused, or lose the long frames",
-		l->facts.mtu);
+	snprintf(fix, sizeof(fix), "ip link set dev %s mtu 3500, or --mode generic", l->name);
+	doctor__find(d, DOCTOR_NOTE, "MTU", fix,
+		     "MTU %u, and the driver %s XDP programs for frames in several pieces: it may "
+		     "refuse native XDP",
+		     l->facts.mtu, l->features_known ? "does not take" : "may not take");
 }
 
 static void check__modes(struct doctor *d, const struct link *l)
@@ -395,7 +394,11 @@ static void check__tc(struct doctor *d, const struct link *l, bool egress)
 	}
 	programs__text(tcx, links > 0 ? (unsigned)links : 0, a, sizeof(a));
 	programs__text(clsact, n > 0 ? (unsigned)n : 0, b, sizeof(b));
-	if (!*a && !*b)
+	/* -EINVAL: a kernel without tcx. */
+	if ((links < 0 && links != -EINVAL) || n < 0)
+		doctor__find(d, DOCTOR_NOTE, check, "sudo wirewho doctor",
+			     "cannot ask what is attached: %s", strerror(n < 0 ? -n : -links));
+	else if (!*a && !*b)
 		doctor__find(d, DOCTOR_OK, check, NULL, "no BPF program attached");
 	else
 		doctor__find(d, stale ? DOCTOR_PROBLEM : DOCTOR_OK, check,

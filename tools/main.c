@@ -70,10 +70,11 @@ static int unknown(const char *name)
 /* A full disk or a closed pipe must not look like success. */
 static int flushed(int code)
 {
+	errno = 0;
 	if (!fflush(stdout) && !ferror(stdout))
 		return code;
 	if (errno != EPIPE)
-		fail(-errno, NULL, "write to standard output");
+		fail(errno ? -errno : -EIO, NULL, "write to standard output");
 	return code ? code : 1;
 }
 

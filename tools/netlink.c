@@ -123,12 +123,15 @@ const struct nlattr *netlink__within(const struct nlattr *outer, unsigned type)
 
 unsigned long long netlink__number(const struct nlattr *a)
 {
-	const char *value = (const char *)a + NLA_HDRLEN;
+	const char *value;
 	__u64 u64 = 0;
 	__u32 u32 = 0;
 	__u16 u16 = 0;
 
-	switch (a ? a->nla_len - NLA_HDRLEN : 0) {
+	if (!a)
+		return 0;
+	value = (const char *)a + NLA_HDRLEN;
+	switch (a->nla_len - NLA_HDRLEN) {
 	case sizeof(u64):
 		memcpy(&u64, value, sizeof(u64));
 		return u64;
@@ -146,7 +149,8 @@ unsigned long long netlink__number(const struct nlattr *a)
 const char *netlink__text(const struct nlattr *a)
 {
 	size_t size = a ? a->nla_len - NLA_HDRLEN : 0;
-	const char *value = (const char *)a + NLA_HDRLEN;
 
-	return size && !value[size - 1] ? value : "";
+	if (!size || ((const char *)a)[NLA_HDRLEN + size - 1])
+		return "";
+	return (const char *)a + NLA_HDRLEN;
 }

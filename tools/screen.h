@@ -2,8 +2,8 @@
 #ifndef WIREWHO_SCREEN_H
 #define WIREWHO_SCREEN_H
 /*
- * The live table of `top`, redrawn in place; where stdout is no terminal, the same table printed one below the other. Owns
- * no event loop: the caller waits for screen__fd() among its other descriptors.
+ * The live table of `top`, redrawn in place; where stdout is no terminal, the same table printed one below the
+ * other. Owns no event loop: the caller waits for screen__fd() among its other descriptors.
  *
  * While it is open and stderr is the same terminal, lines written to stderr are held back: the last one stands at
  * the bottom of the screen, and all are written when it closes.

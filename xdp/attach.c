@@ -5,8 +5,11 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/if_link.h>
+#include <linux/magic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 #include <xdp/libxdp.h>
 #include "probe.h"
@@ -26,19 +29,34 @@ const char *attach_how__name(enum attach_how how)
 	return name[how];
 }
 
+/* Where libxdp keeps a dispatcher and its programs. */
+static bool has_bpffs(void)
+{
+	const char *path = getenv("LIBXDP_BPFFS");
+	struct statfs fs;
+
+	return !statfs(path ? path : "/sys/fs/bpf", &fs) && fs.f_type == BPF_FS_MAGIC;
+}
+
 /* Once a run: the dispatcher is missing, and what that means. */
 static bool dispatcher_works(void)
 {
 	static bool said;
 	int err = probe__dispatcher();
 
-	if (err && !said)
+	if (!err && has_bpffs())
+		return true;
+	if (!said && err)
 		say(SAY_NOTE,
 		    "libxdp's dispatcher cannot be loaded here (%s): attaching directly, so no other XDP "
 		    "program can share the interface; see `wirewho doctor`",
 		    strerror(-err));
-	said |= err != 0;
-	return !err;
+	else if (!said)
+		say(SAY_NOTE,
+		    "libxdp's dispatcher needs a bpffs, and none is at /sys/fs/bpf: attaching directly, so no "
+		    "other XDP program can share the interface; `mount -t bpf bpf /sys/fs/bpf` first");
+	said = true;
+	return false;
 }
 
 static int load_chained(struct attachment *a, struct bpf_object *obj, const char *name)
@@ -75,6 +93,21 @@ int attach__load(struct attachment *a, struct bpf_object *obj, const char *name,
 		return fail(-ENODEV, "`ip link` lists the interfaces of this network namespace",
 			    "find interface %s", ifname);
 	return dispatcher_works() ? load_chained(a, obj, name) : load_direct(a, obj, name);
+}
+
+/* libxdp falls back to a plain attachment by itself, and only a look at the result tells. */
+static void note_plain(const struct attachment *a)
+{
+	struct xdp_multiprog *list = xdp_multiprog__get_from_ifindex(a->ifindex);
+
+	if (libxdp_get_error(list))
+		return;
+	if (xdp_multiprog__is_legacy(list))
+		say(SAY_NOTE,
+		    "%s: libxdp attached without its dispatcher: no other XDP program can share the "
+		    "interface, and a killed run leaves ours behind for `wirewho cleanup`; see -v",
+		    a->ifname);
+	xdp_multiprog__close(list);
 }
 
 static int try_mode(struct attachment *a, enum xdp_mode mode)
@@ -154,6 +187,8 @@ int attach__on(struct attachment *a, enum xdp_mode want)
 	}
 	if (err)
 		return complain(a, err);
+	if (a->how == ATTACH_DISPATCHER)
+		note_plain(a);
 	say(SAY_DETAIL, "%s: XDP attached (%s, %s)", a->ifname, xdp_mode__name(a->mode),
 	    attach_how__name(a->how));
 	return 0;

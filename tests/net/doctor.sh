@@ -106,7 +106,8 @@ if ip -n "$SRV" tuntap add dev tap0 mode tap 2>/dev/null; then
     must ip -n "$SRV" link set dev tap0 mtu 9000 up
     doctor -i tap0
     contains "a tap's carrier" "$(found tap0 link fact)" "without carrier"
-    contains "a tap's addresses" "$(found tap0 addresses fact)$(found tap0 MTU fact)" "MTU 9000"
+    contains "a tap's addresses" "$(found tap0 addresses fact)" "none: "
+    contains "a tap's MTU" "$(found tap0 MTU fact)" "MTU 9000, and the driver "
 fi
 
 # Without rights: it says which are missing, and to whom to go.
@@ -116,6 +117,7 @@ if command -v setpriv >/dev/null; then
     is "the exit code without rights" $? 1
     contains "the rights that are missing" "$(found host rights fact)" "cap_bpf is missing"
     contains "the rights that are missing" "$(found host rights fact)" "cap_net_admin is missing"
+    lacks "what it says of tc without the right to ask" "$(found $SRV_IF 'tc egress' verdict)" ok
     contains "the fix for missing rights" "$(found host rights fix)" "setcap cap_bpf,cap_net_admin"
 fi
 srv "$WIREWHO" doctor eth0 2>/dev/null
