@@ -12,7 +12,8 @@ struct frame_out {
 	__u32 pad;
 	__u8 data[FRAMES_MOST];
 };
-flow_assert(sizeof(struct frame_out) == 3408, "frame_out: a multiple of 8, as an array lays it out");
+flow_assert(sizeof(struct frame_out) == 3408,
+	    "frame_out: a multiple of 8, as an array lays it out");
 
 struct frames_state {
 	__u32 next;   /* the frame to write */

@@ -65,8 +65,7 @@ static int send_request(int fd, const struct request *r)
 	n = recv(fd, &answer, sizeof(answer), 0);
 	if (n < 0)
 		return -errno;
-	if ((size_t)n < NLMSG_LENGTH(sizeof(answer.error)) ||
-	    answer.head.nlmsg_type != NLMSG_ERROR)
+	if ((size_t)n < NLMSG_LENGTH(sizeof(answer.error)) || answer.head.nlmsg_type != NLMSG_ERROR)
 		return -EBADMSG;
 	return answer.error.error;
 }
