@@ -37,7 +37,7 @@ else
 endif
 
 .PHONY: all deps check test demo run clean
-.SECONDARY:
+.PRECIOUS: $(OUT)/%.bpf.o $(OUT)/%.skel.h $(OUT)/%.o
 .DELETE_ON_ERROR:
 all: wirewho
 

@@ -273,7 +273,9 @@ void join__set_netns(struct join *j, uint16_t link, uint64_t netns)
 	struct flow *f;
 	uint32_t handle;
 
-	if (link >= LINKS_MAX || (j->netns[link] == netns && link < j->links))
+	if (link >= LINKS_MAX)
+		return;
+	if (link < j->links && j->netns[link] == netns)
 		return;
 	j->netns[link] = netns;
 	if (link >= j->links)

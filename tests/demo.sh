@@ -6,12 +6,15 @@ cd "$(dirname "$0")/.." || exit 1
 [ "$(id -u)" -eq 0 ] || { echo "wirewho: the demo makes network namespaces and loads BPF programs: sudo make demo" >&2; exit 1; }
 . tests/net/lib.sh
 
-step() {
-    printf '\n\033[1m%s\033[0m\n' "$*"
-}
+bold='' dim='' plain=''
+if [ -t 1 ]; then
+    bold=$'\033[1m' dim=$'\033[2m' plain=$'\033[0m'
+fi
 
-show() {
-    printf '\033[2m$ %s\033[0m\n' "$*"
+# step NS TEXT CMD: says what comes, shows the command as one would type it, and runs it in that namespace
+step() {
+    printf '\n%s%s%s\n%s# %s%s\n' "$bold" "$2" "$plain" "$dim" "$3" "$plain"
+    ip netns exec "$1" bash -o pipefail -c "wirewho() { '$WIREWHO' \"\$@\"; }; $3" || die "that did not work"
 }
 
 echo "Two network namespaces, a veth between them: nginx at $SRV4 and $SRV6, its clients at $CLI4 and $CLI6."
@@ -37,20 +40,15 @@ cat >"$TMP/asks.py" <<-'END'
 	        pass
 	    time.sleep(0.01)
 	END
-bg "$SRV" python3 "$TMP/clock.py"
+bg "$SRV" /usr/bin/python3 "$TMP/clock.py"
 bg "$CLI" python3 "$TMP/asks.py" $SRV6
 bg "$CLI" wrk -t 1 -c 8 -d 60 http://$SRV4/small >/dev/null
 bg "$CLI" bash -c "while :; do curl -s -o /dev/null 'http://[$SRV6]/small'; sleep 0.2; done"
 
-step "At the server's end:"
-show "wirewho top -i $SRV_IF --once 3"
-must srv "$WIREWHO" top -i $SRV_IF --once 3
-
-step "At the clients' end, flow by flow:"
-show "wirewho top -i $CLI_IF --by flow --once 3"
-must cli "$WIREWHO" top -i $CLI_IF --by flow --once 3
-
-step "The same as records, one JSON object a line (the first of them):"
-show "wirewho run -i $SRV_IF --jsonl - --interval 2 --count 1"
-srv "$WIREWHO" run -i $SRV_IF --jsonl "$TMP/flows" --interval 2 --count 1 || die "wirewho run failed"
-head -n 1 "$TMP/flows"
+step "$SRV" "Who is on the wire at the server's end:" "wirewho top -i $SRV_IF --once 3"
+step "$CLI" "And at the clients' end:" "wirewho top -i $CLI_IF --rows 6 --once 3"
+step "$SRV" "Flow by flow:" "wirewho top -i $SRV_IF --by flow --rows 12 --once 3"
+step "$SRV" "One flow as a record:" \
+    "wirewho run -i $SRV_IF --jsonl - --interval 1 --count 1 --match 'udp port 3700' | sed -n 1p"
+printf '\nAll of it was real, and ends now: nginx (%s), its workers (%s), their clients, and the network between them.\n' \
+    "$NGINX_PID" "$(nginx__workers | paste -sd ' ')"

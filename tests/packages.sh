@@ -30,11 +30,13 @@ table() {
 	demo wrk
 	demo iproute2
 	demo python3
+	demo netbase
 	test nginx-light|nginx
 	test curl
 	test wrk
 	test iproute2
 	test python3
+	test netbase
 	test libcmocka-dev
 	test libclang-rt-dev|libclang-rt-14-dev
 	test clang-format

@@ -58,8 +58,9 @@ struct pipeline {
 	struct tally *cpu; /* of all lines: see ledger_line.cpu */
 	struct monitor *monitor;
 	struct watched link[LINKS_MAX];
-	const char *name[LINKS_MAX];                    /* present names */
-	uint64_t start, harvested, reported, intervals; /* start..reported: monotonic ns */
+	const char *name[LINKS_MAX];                          /* present names */
+	uint64_t start, harvested, reported, reported_before; /* monotonic ns */
+	uint64_t intervals;
 	uint64_t clock_offset;
 	uint64_t netns; /* cookie */
 	bool stop;
@@ -125,6 +126,17 @@ static int harvest(struct pipeline *p, uint64_t now)
 
 /* ---- from the join to the outputs ---- */
 
+/*
+ * What a harvest found was counted since the harvest before it. The first harvest of a record is known; the one before
+ * was a second earlier at most, and not before the previous report.
+ */
+static uint64_t record_start(const struct pipeline *p, const struct flow_view *flow)
+{
+	uint64_t before = flow->start - HARVEST_MS * 1000000ull;
+
+	return before > p->reported_before ? before : p->reported_before;
+}
+
 static void on_flow(void *to, const struct flow_view *flow)
 {
 	struct pipeline *p = to;
@@ -132,7 +144,7 @@ static void on_flow(void *to, const struct flow_view *flow)
 	struct flow_record r = {
 		.flow = flow,
 		.now = p->reported + p->clock_offset,
-		.start = flow->start + p->clock_offset,
+		.start = record_start(p, flow) + p->clock_offset,
 		.end = flow->end + p->clock_offset,
 		.process = flow->who ? process_table__get(p->facts.processes, flow->who) : NULL,
 	};
@@ -154,6 +166,7 @@ static void report(struct pipeline *p, uint64_t now)
 	int err;
 
 	p->clock_offset = clock_ns(CLOCK_REALTIME) - now_ns();
+	p->reported_before = p->reported;
 	p->reported = now;
 	join__report(p->join, now, on_flow, p);
 	for (i = 0; i < p->outputs; i++) {

@@ -53,7 +53,7 @@ line() {
 
 seen() { line "$1" '"\(.seen.packets) \(.seen.bytes)"'; }
 flows() { line "$1" '[.flow, .overflowed] | "\(map(.packets) | add) \(map(.bytes) | add)"'; }
-named() { line "$1" '[to_entries[] | select(.key != "seen" and .key != "samples") | .value | objects]
+named() { line "$1" '[to_entries[] | select(.key | IN("seen", "samples", "driver") | not) | .value | objects]
     | "\(map(.packets) | add) \(map(.bytes) | add)"'; }
 
 # veth takes the Ethernet header off before it counts bytes that it received with native XDP (drivers/net/veth.c: skb->len
@@ -68,10 +68,11 @@ compare() {
     is "$what: received" "$(seen receive)" "$rx $rxb"
     is "$what: transmitted" "$(seen transmit)" "$tx $txb"
     for direction in receive transmit; do
-        is "$what: the difference in $direction" "$(line $direction .difference)" 0
+        is "$what: the difference in $direction" "$(line $direction '"\(.difference) \(.difference_bytes)"')" "0 0"
         is "$what: all that has a name in $direction" "$(named $direction)" "$(seen $direction)"
         is "$what: lost in $direction" "$(line $direction .lost.packets)" 0
     done
+    is "$what: what the ledger says of the driver" "$(line receive .driver.packets) $(line transmit .driver.packets)" "$rx $tx"
     is "$what: what the flow records add up to" "$(sums "$TMP/flows")" "$(flows receive) $(flows transmit)"
 }
 

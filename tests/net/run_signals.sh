@@ -11,7 +11,7 @@ clean=$(hooks "$SRV" $SRV_IF)
 ends() {
     is "$1: what is attached" "$(hooks "$SRV" $SRV_IF)" "$clean"
     is "$1: the kinds of lines" "$(jq -r .event.kind "$TMP/flows" | uniq | tr '\n' ' ')" "$2"
-    is "$1: ledger lines" "$(ledger "$TMP/flows" '.lines | map(.difference) | @json')" '[0,0]'
+    is "$1: ledger lines" "$(ledger "$TMP/flows" '.lines | map(.difference, .difference_bytes) | @json')" '[0,0,0,0]'
 }
 
 for signal in TERM INT HUP; do
