@@ -12,7 +12,8 @@ struct socket_owner {
 	struct who who;
 	__u8 how;       /* enum owner_how */
 	__u8 announced; /* user space was told of exactly this */
-	__u8 pad[6];
+	__u8 known;     /* user space was told of this socket at all, so it must hear of its end */
+	__u8 pad[5];
 };
 
 struct {

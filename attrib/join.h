@@ -26,8 +26,9 @@
 struct join;
 
 struct join_opts {
-	bool live;	      /* the source end is local and may have an owner */
-	uint64_t forget_after; /* ns without a packet after which a reported flow is dropped; 0: never */
+	bool live; /* the source end is local and may have an owner */
+	uint64_t
+		forget_after; /* ns without a packet after which a reported flow is dropped; 0: never */
 	size_t flows_max; /* beyond it join__add() takes no new flow in, -ENOMEM; 0: as memory allows */
 };
 
@@ -36,11 +37,11 @@ enum opener { OPENER_UNKNOWN, OPENER_SOURCE, OPENER_DESTINATION };
 
 /* One flow as the outputs see it: what was counted since the flow's previous record, and in all. */
 struct flow_view {
-	const struct flow_key *key; /* oriented */
-	struct count sent, received;	   /* by the source, since the previous record */
+	const struct flow_key *key;          /* oriented */
+	struct count sent, received;         /* by the source, since the previous record */
 	struct count all_sent, all_received; /* since the flow was first seen */
-	uint64_t start, end; /* first and last harvest that belong to this record */
-	uint8_t marks[2];    /* enum flow_mark a direction */
+	uint64_t start, end;                 /* first and last harvest that belong to this record */
+	uint8_t marks[2];                    /* enum flow_mark a direction */
 	enum opener opener;
 	const struct who *who; /* NULL: nobody known; good until join__tick() */
 	enum owner_how how;
@@ -61,8 +62,8 @@ void join__set_netns(struct join *j, uint16_t link, uint64_t netns);
  * for all that one harvest found. Returns 0, or -ENOMEM: then nothing was added, and the caller keeps the count in its
  * ledger.
  */
-int join__add(struct join *j, const struct flow_key *key, int dir, const struct count *n, uint8_t marks,
-	      uint64_t now, uint32_t *handle);
+int join__add(struct join *j, const struct flow_key *key, int dir, const struct count *n,
+	      uint8_t marks, uint64_t now, uint32_t *handle);
 
 /* Takes one owner event in. Returns 0 or -ENOMEM. */
 int join__owner(struct join *j, const struct owner_event *e);

@@ -16,6 +16,7 @@
 #define AF_INET6 10
 #define SOCK_STREAM 1
 #define SOCK_DGRAM 2
+#define TCP_LISTEN 10
 #define ALLOW 1
 
 static __always_inline void who__of(struct who *w, struct task_struct *task)
@@ -104,20 +105,26 @@ static __always_inline int is_ours(struct sock *sk)
 	       (proto == PARSE_IP_TCP || proto == PARSE_IP_UDP);
 }
 
-static __always_inline void tell(struct sock *sk, struct socket_owner *o, enum owner_kind kind)
+static __always_inline void was_told(struct socket_owner *o)
 {
-	struct owner_event *e = announce__begin(kind);
+	o->announced = 1;
+	o->known = 1;
+}
+
+static __always_inline void tell(struct sock *sk, struct socket_owner *o, int listening)
+{
+	struct owner_event *e = announce__begin(OWNER_SOCKET);
 
 	if (!e)
 		return;
 	e->cookie = bpf_get_socket_cookie(sk);
 	e->netns = sk->__sk_common.skc_net.net->net_cookie;
 	key__of_sock((union flow_words *)&e->key, sk);
-	e->listening = sk->__sk_common.skc_state == 10; /* TCP_LISTEN */
+	e->listening = listening;
 	e->who = o->who;
 	e->how = o->how;
 	announce__end(e);
-	o->announced = 1;
+	was_told(o);
 }
 
 /* ---- process context: this process uses this socket ---- */
@@ -133,7 +140,7 @@ static __always_inline int use(struct sock *sk)
 		return 0;
 	who__current(&o->who);
 	o->how = OWNER_EXACT;
-	tell(sk, o, OWNER_SOCKET);
+	tell(sk, o, sk->__sk_common.skc_state == TCP_LISTEN);
 	return 0;
 }
 
@@ -206,8 +213,10 @@ static __always_inline int bound(struct bpf_sock *sk, const union flow_words *ow
 	e->netns = bpf_get_netns_cookie(sk);
 	e->key = own->key;
 	e->how = OWNER_BOUND;
-	if (o)
+	if (o) {
 		e->who = o->who;
+		was_told(o);
+	}
 	announce__end(e);
 	return ALLOW;
 }
@@ -240,7 +249,7 @@ int on_release(struct bpf_sock *sk)
 	struct socket_owner *o = bpf_sk_storage_get(&socket_owners, sk, NULL, 0);
 	struct owner_event *e;
 
-	if (!o || !o->announced)
+	if (!o || !o->known)
 		return ALLOW;
 	e = announce__begin(OWNER_GONE);
 	if (!e)
@@ -285,7 +294,7 @@ static __always_inline void tell_ops(struct bpf_sock_ops *ops, struct socket_own
 	e->who = o->who;
 	e->how = o->how;
 	announce__end(e);
-	o->announced = 1;
+	was_told(o);
 }
 
 /* Connecting: process context, both ends known, the SYN not yet sent. A child: softirq, the listener's owner. */
@@ -307,6 +316,23 @@ int on_tcp(struct bpf_sock_ops *ops)
 		o->how = OWNER_LISTENER;
 	tell_ops(ops, o);
 	return ALLOW;
+}
+
+/* listen(2), in process context: from here on the port's new connections are this socket's. */
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(on_state, struct sock *sk, int before, int after)
+{
+	struct socket_owner *o;
+
+	if (after != TCP_LISTEN || !is_ours(sk))
+		return 0;
+	o = bpf_sk_storage_get(&socket_owners, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!o)
+		return 0;
+	who__current(&o->who);
+	o->how = OWNER_BOUND;
+	tell(sk, o, 1);
+	return 0;
 }
 
 /* ---- processes ---- */
@@ -371,10 +397,10 @@ int snapshot(struct bpf_iter__task_file *ctx)
 	e.cookie = bpf_get_socket_cookie(sk);
 	e.netns = sk->__sk_common.skc_net.net->net_cookie;
 	key__of_sock((union flow_words *)&e.key, sk);
-	e.listening = sk->__sk_common.skc_state == 10;
+	e.listening = sk->__sk_common.skc_state == TCP_LISTEN;
 	e.who = o->who;
 	e.how = o->how;
-	o->announced = 1;
+	was_told(o);
 	bpf_seq_write(ctx->meta->seq, &e, sizeof(e));
 	return 0;
 }

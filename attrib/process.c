@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include "process.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include "container.h"
 #include "users.h"
@@ -31,6 +31,14 @@ struct process_table {
 	uint64_t now;
 };
 
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * NS + t.tv_nsec;
+}
+
 int process_table__open(struct process_table **out)
 {
 	struct process_table *t = calloc(1, sizeof(*t));
@@ -41,6 +49,7 @@ int process_table__open(struct process_table **out)
 		free(t);
 		return -ENOMEM;
 	}
+	t->now = now_ns();
 	*out = t;
 	return 0;
 }
@@ -85,7 +94,7 @@ static FILE *open_proc(uint32_t pid, const char *name)
 	return fopen(path, "re");
 }
 
-/* proc(5): field 22 of stat is the start in clock ticks since boot; field 2 may hold any byte but ends at the last ')'. */
+/* proc(5): field 22 of stat is the start in clock ticks since boot; field 2 may hold any byte, up to the last ')'. */
 static bool is_same(const struct who *who, uint32_t *parent)
 {
 	uint64_t tick = NS / sysconf(_SC_CLK_TCK), mine = who->start / tick;
@@ -112,8 +121,10 @@ static bool is_same(const struct who *who, uint32_t *parent)
 	return same;
 }
 
+/* An executable that was replaced or removed since still has its name. */
 static char *read_exe(uint32_t pid)
 {
+	static const char gone[] = " (deleted)";
 	char path[64], exe[PATH_MAX];
 	ssize_t n;
 
@@ -122,40 +133,57 @@ static char *read_exe(uint32_t pid)
 	if (n <= 0)
 		return NULL;
 	exe[n] = 0;
+	if ((size_t)n >= sizeof(gone) && !strcmp(exe + n - (sizeof(gone) - 1), gone))
+		exe[n - (sizeof(gone) - 1)] = 0;
 	return strdup(exe);
 }
 
-/* The unified hierarchy's line: "0::/path". */
-static char *read_cgroup(uint32_t pid)
+/*
+ * Lines "number:controllers:/path"; "0::" is the unified hierarchy. Where it is mounted beside older ones, a container
+ * may show in one of those alone.
+ */
+static void read_cgroup(struct process *p)
 {
-	FILE *f = open_proc(pid, "cgroup");
-	char line[PATH_MAX + 8], *found = NULL;
+	FILE *f = open_proc(p->who.pid, "cgroup");
+	char line[PATH_MAX + 256], *path;
 
 	if (!f)
-		return NULL;
-	while (!found && fgets(line, sizeof(line), f)) {
-		if (strncmp(line, "0::", 3))
-			continue;
+		return;
+	while (fgets(line, sizeof(line), f)) {
 		line[strcspn(line, "\n")] = 0;
-		found = strdup(line + 3);
+		path = strchr(line, ':');
+		path = path ? strchr(path + 1, ':') : NULL;
+		if (!path)
+			continue;
+		if (!p->cgroup && !strncmp(line, "0::", 3))
+			p->cgroup = strdup(path + 1);
+		if (!p->container)
+			p->container = container__of_cgroup(path + 1);
 	}
 	fclose(f);
-	return found;
 }
 
+/* All or nothing: what was read counts only if it was the same process before and after. */
 static void learn(struct process *p)
 {
-	uint32_t parent = 0;
+	struct process now = { .who = p->who };
+	bool same = is_same(&p->who, &now.parent);
 
-	if (!is_same(&p->who, &parent))
+	if (same) {
+		now.exe = read_exe(p->who.pid);
+		read_cgroup(&now);
+		same = is_same(&p->who, &now.parent);
+	}
+	if (!same) {
+		forget_names(&now);
+		p->ended = p->ended ? p->ended : now_ns();
 		return;
+	}
 	forget_names(p);
-	p->exe = read_exe(p->who.pid);
-	p->cgroup = read_cgroup(p->who.pid);
-	p->container = container__of_cgroup(p->cgroup);
-	p->parent = parent;
-	if (!is_same(&p->who, &parent)) /* the pid changed hands while we read */
-		forget_names(p);
+	p->exe = now.exe;
+	p->cgroup = now.cgroup;
+	p->container = now.container;
+	p->parent = now.parent;
 }
 
 /* ---- the table ---- */
@@ -192,16 +220,19 @@ void process_table__event(struct process_table *t, const struct owner_event *e)
 {
 	struct entry *known;
 
-	if (e->kind == OWNER_SOCKET && e->who.pid) {
-		process_table__get(t, &e->who);
+	if ((e->kind == OWNER_SOCKET || e->kind == OWNER_TIE) && e->who.pid) {
+		process_table__get(t, &e->who); /* it may not live long */
 		return;
 	}
 	known = e->who.pid ? *find(t, &e->who) : NULL;
 	if (!known)
 		return;
 	if (e->kind == OWNER_EXEC) {
-		memcpy(known->p.who.comm, e->who.comm, sizeof(e->who.comm));
-		known->p.who.uid = e->who.uid;
+		known->p.who = e->who;
+		known->p.parent = e->parent;
+		free((char *)known->p
+			     .exe); /* another program now, even if it ended too soon to say which */
+		known->p.exe = NULL;
 		known->p.user = users__name(t->users, e->who.uid);
 		learn(&known->p);
 	} else if (e->kind == OWNER_EXIT) {

@@ -23,11 +23,14 @@ struct process_table;
 int process_table__open(struct process_table **out);
 void process_table__close(struct process_table *t);
 
-/* The process behind `who`; made (and read from /proc, if it still lives and starts at the same time) when new. NULL only
- * without memory. Valid until process_table__tick() drops it. */
+/*
+ * The process behind `who`; made (and read from /proc, if it still lives and starts at the same time) when new; ended
+ * is then set where it does not live any more. NULL without memory, or with 65536 known already. Valid until
+ * process_table__tick() drops it.
+ */
 const struct process *process_table__get(struct process_table *t, const struct who *who);
 /* Takes exec, exit and owner events in. */
 void process_table__event(struct process_table *t, const struct owner_event *e);
-/* Forgets processes that ended more than a minute before `now` (CLOCK_MONOTONIC ns). */
+/* Forgets processes that ended more than a minute before `now` (CLOCK_MONOTONIC ns), or nobody asked for in ten. */
 void process_table__tick(struct process_table *t, uint64_t now);
 #endif

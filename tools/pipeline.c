@@ -23,6 +23,8 @@
 #define HARVEST_MS 1000
 #define PRESSURE_MS 100 /* how often a filling overflow ring is looked for */
 #define FORGET_NS (60ull * 1000000000)
+#define FLOWS_MAX (1u << 21)         /* remembered: a flood of forged addresses ends there */
+#define RENEW_NS (5ull * 1000000000) /* between two snapshots after lost events */
 #define OUTPUTS_MAX 8
 #define WATCHES_MAX 8
 
@@ -63,6 +65,7 @@ struct pipeline {
 	uint64_t intervals;
 	uint64_t clock_offset;
 	uint64_t netns; /* cookie */
+	uint64_t owners_lost, renewed;
 	bool stop;
 	int error;
 };
@@ -111,6 +114,22 @@ static void on_owner(void *to, const struct owner_event *e)
 	join__owner(p->join, &own);
 }
 
+/* Events were lost: the sockets are asked anew, and what is not among them is closed. */
+static void renew_owners(struct pipeline *p, uint64_t now)
+{
+	uint64_t lost = owners__lost(p->owners);
+
+	if (lost == p->owners_lost || now - p->renewed < RENEW_NS)
+		return;
+	say(SAY_NOTE, "%llu owner events found their ring full: asking all sockets again",
+	    (unsigned long long)(lost - p->owners_lost));
+	p->owners_lost = lost;
+	p->renewed = now;
+	join__snapshot_begins(p->join);
+	owners__snapshot(p->owners);
+	join__snapshot_ends(p->join);
+}
+
 static int harvest(struct pipeline *p, uint64_t now)
 {
 	struct harvest_run sent = { .p = p, .now = now, .dir = 0 };
@@ -120,6 +139,7 @@ static int harvest(struct pipeline *p, uint64_t now)
 	if (!err)
 		err = harvest__run(meter__harvest(p->meter), on_harvested, &received);
 	owners__read(p->owners);
+	renew_owners(p, now);
 	p->harvested = now;
 	return err;
 }
@@ -257,7 +277,7 @@ static int open_rooms(struct pipeline *p)
 				    .match_counts = p->opts.match != NULL };
 	struct egress_opts egress = { .match = p->opts.match,
 				      .match_counts = p->opts.match != NULL };
-	struct join_opts join = { .live = true, .forget_after = FORGET_NS };
+	struct join_opts join = { .live = true, .forget_after = FORGET_NS, .flows_max = FLOWS_MAX };
 	int err = process_table__open(&p->facts.processes);
 
 	if (!size.slots)

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Random sequences of packets, owner events, reports and ticks. Checked against a plain model: for each flow what was
- * reported is what was added, and no record names a process that was not announced, with that quality, for a socket that
- * stood where the flow's packets go, or that was tied to them.
- *
- *   clang -D_GNU_SOURCE -I. -g -O1 -fsanitize=fuzzer,address,undefined tests/fuzz/fuzz_join.c \
- *       attrib/{join,flows,ask,sockets,places,ties,whos,pool,index}.c
+ * reported is what was added, and no record names a process that was not announced, with that quality, for a socket
+ * that stood where the flow's packets go, or that was tied to them.
  */
 #include <arpa/inet.h>
 #include <stdio.h>

@@ -9,6 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <cmocka.h>
 #include "attrib/join.h"
 
@@ -69,6 +72,12 @@ static struct who process(uint32_t pid)
 
 	snprintf(w.comm, sizeof(w.comm), "p%u", pid);
 	return w;
+}
+
+static struct flow_key on_link(struct flow_key k, uint16_t link)
+{
+	k.link = link;
+	return k;
 }
 
 static void socket_listens(uint64_t cookie, uint32_t pid, enum owner_how how, struct flow_key k,
@@ -141,6 +150,19 @@ static unsigned report(void)
 	n_records = 0;
 	join__report(j, 0, on_view, NULL);
 	return n_records;
+}
+
+/* Harvests that find something else, and what is done after each: closed sockets are forgotten by this. */
+static void idle(uint64_t now)
+{
+	struct flow_key k = key(TCP, "10.9.9.9", 1, "10.9.9.9", 2);
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		add(k, 0, 1, now + i);
+		report();
+		join__tick(j, now + i);
+	}
 }
 
 /* Packets in records of this process (0: of nobody) since the last report; each with this quality. */
@@ -340,10 +362,15 @@ static void owner_comes_later(void **state)
 	socket_is(2, 6, OWNER_EXACT, key(UDP, "0.0.0.0", 40000, "::", 0));
 	assert_int_equal(report(), 1);
 	assert_int_equal(packets_of(6, OWNER_EXACT), 3);
+
+	add(key(TCP, "fd00::1", 80, "fd00::9", 5000), 0, 4, 40);
+	socket_is(3, 7, OWNER_EXACT, key(TCP, "fd00::1", 80, "fd00::9", 5000));
+	report();
+	assert_int_equal(packets_of(7, OWNER_EXACT), 4);
 }
 
 /*
- * First A with this claim, then B with that one, on the same socket. Packets 1 before, 2 after: who has them in the end?
+ * First A with this claim, then B with that one, on the same socket. Packet 1 before, packets 2 after: whose are they?
  */
 static const struct {
 	enum owner_how first;
@@ -535,6 +562,7 @@ static const struct {
 	{ UDP, { AT(3, "0.0.0.0", 53) }, "fd00::1", "fd00::9", 0, OWNER_NONE },
 	{ UDP, { AT(3, "0.0.0.0", 53), AT(4, "::", 53) }, "fd00::1", "fd00::9", 4, OWNER_EXACT },
 	{ UDP, { AT(2, "fd00::1", 53), AT(4, "::", 53) }, "fd00::1", "fd00::9", 2, OWNER_EXACT },
+	{ UDP, { AT(2, "fd00::", 53) }, "fd00::1", "fd00::9", 0, OWNER_NONE },
 	/* a multicast address is the local end of what was sent to it */
 	{ UDP, { AT(3, "0.0.0.0", 53) }, "224.0.0.251", "10.0.0.9", 3, OWNER_EXACT },
 	/* TCP: the tuple, then who listens; a socket that is only bound has no connections */
@@ -646,6 +674,35 @@ static void looks_up(void **state)
 	}
 }
 
+/* Several sockets of one process: which of them is not known, and the weakest claim is what can be said. */
+static void group_of_one_process(void **state)
+{
+	struct flow_key any = key(UDP, "0.0.0.0", 40000, "::", 0);
+	uint64_t cookie;
+
+	(void)state;
+	socket_is(1, 5, OWNER_EXACT, any);
+	socket_is(2, 5, OWNER_SNAPSHOT, any);
+	socket_is(3, 5, OWNER_EXACT, any);
+	add(asked(), 1, 1, 10);
+	report();
+	assert_int_equal(packets_of(5, OWNER_SNAPSHOT), 1);
+	assert_int_equal(records[0].view.cookie, 0);
+	/* So many that looking at all of them would be an attack. */
+	for (cookie = 4; cookie < 1100; cookie++)
+		socket_is(cookie, 5, OWNER_EXACT, any);
+	add(asked(), 1, 1, 20);
+	assert_int_equal(pid_of(asked()), 0);
+}
+
+/* A peer's port 0 is a port. */
+static void port_0_is_not_unknown(void **state)
+{
+	(void)state;
+	socket_is(1, 5, OWNER_EXACT, key(TCP, "fd00::1", 80, "::", 0));
+	assert_int_equal(pid_of(key(TCP, "fd00::1", 80, "::", 0)), 0);
+}
+
 static void keeps_protocols_apart(void **state)
 {
 	struct flow_key tcp = asked();
@@ -729,6 +786,12 @@ static void accepter_has_it_all(void **state)
 	add(served(), 0, 1, 50);
 	report();
 	assert_int_equal(packets_of(6, OWNER_EXACT), 2);
+	/* Not even when its own socket is long forgotten, and the listener has news. */
+	idle(60);
+	socket_listens(4, 8, OWNER_BOUND, key(TCP, "10.0.0.1", 80, "::", 0), true);
+	add(served(), 1, 1, 70);
+	report();
+	assert_int_equal(packets_of(6, OWNER_EXACT), 1);
 }
 
 /* connect() on a UDP socket moves it to an exact tuple: its port is not all its own any more. */
@@ -742,6 +805,17 @@ static void socket_moves(void **state)
 	socket_is(1, 5, OWNER_EXACT, asked());
 	assert_int_equal(pid_of(asked()), 5);
 	assert_int_equal(pid_of(elsewhere), 0);
+	/* Its neighbour is alone then. */
+	socket_is(2, 6, OWNER_EXACT, key(UDP, "0.0.0.0", 40000, "::", 0));
+	socket_is(3, 7, OWNER_EXACT, key(UDP, "0.0.0.0", 40000, "::", 0));
+	add(elsewhere, 1, 1, 10);
+	assert_int_equal(pid_of(elsewhere), 0);
+	socket_is(3, 7, OWNER_EXACT, key(UDP, "10.0.0.1", 40000, "10.0.0.8", 53));
+	add(elsewhere, 1, 1, 20);
+	assert_int_equal(pid_of(elsewhere), 6);
+	/* Between bind() and connect() it may know its peer, but not yet its own address: still all the port's. */
+	socket_is(4, 8, OWNER_EXACT, key(UDP, "0.0.0.0", 40009, "10.0.0.8", 53));
+	assert_int_equal(pid_of(key(UDP, "10.0.0.1", 40009, "10.0.0.8", 53)), 8);
 }
 
 /* ---- several processes at one port ---- */
@@ -791,6 +865,10 @@ static void tie_decides(void **state)
 	assert_int_equal(report(), 2);
 	assert_int_equal(packets_of(6, OWNER_EXACT), 4);
 	assert_int_equal(packets_of(5, OWNER_EXACT), 8);
+	/* Even where somebody else is connected to it. */
+	socket_is(9, 9, OWNER_EXACT, k);
+	assert_int_equal(pid_of(k), 5);
+	gone(9);
 	/* And the tied socket is handed on. */
 	add(k, 0, 1, 50);
 	socket_is(1, 7, OWNER_EXACT, key(UDP, "0.0.0.0", 40000, "::", 0));
@@ -828,6 +906,16 @@ static void tie_waits_for_its_flow(void **state)
 	join__stats(j, &s);
 	assert_int_equal(s.flows, 1);
 	assert_int_equal(s.sockets, 0);
+	/* The last word counts; any link in its namespace will do, and no other. */
+	tie(2, 5, asked());
+	tie(3, 6, asked());
+	add(on_link(asked(), 1), 0, 1, 141);
+	add(on_link(asked(), 2), 0, 1, 141);
+	assert_int_equal(pid_of(on_link(asked(), 1)), 6);
+	assert_int_equal(pid_of(on_link(asked(), 2)), 0);
+	tie(4, 7, asked());
+	assert_int_equal(pid_of(on_link(asked(), 1)), 7);
+	assert_int_equal(pid_of(on_link(asked(), 2)), 0);
 	/* It does not wait for ever. */
 	tie(1, 5, asked());
 	add(served(), 0, 1, 150);
@@ -858,6 +946,12 @@ static void tie_to_a_stranger(void **state)
 	add(served(), 0, 1, 40);
 	report();
 	assert_int_equal(packets_of(7, OWNER_EXACT), 3);
+	assert_int_equal(records[0].view.cookie, 3);
+	idle(50);
+	tie(4, 0, served());
+	add(served(), 0, 1, 60);
+	report();
+	assert_int_equal(packets_of(7, OWNER_EXACT), 1);
 	assert_int_equal(records[0].view.cookie, 3);
 }
 
@@ -957,6 +1051,13 @@ static void short_life(void **state)
 	add(asked(), 0, 1, 10);
 	assert_int_equal(pid_of(served()), 5);
 	assert_int_equal(pid_of(asked()), 6);
+	socket_is(8, 8, OWNER_EXACT, key(UDP, "0.0.0.0", 40002, "::", 0));
+	socket_is(9, 9, OWNER_EXACT, key(UDP, "0.0.0.0", 40002, "::", 0));
+	tie(9, 0, key(UDP, "10.0.0.1", 40002, "10.0.0.7", 53));
+	gone(8);
+	gone(9);
+	add(key(UDP, "10.0.0.1", 40002, "10.0.0.7", 53), 0, 1, 15);
+	assert_int_equal(pid_of(key(UDP, "10.0.0.1", 40002, "10.0.0.7", 53)), 9);
 	/* But what comes to a port that nobody holds any more is nobody's. */
 	add(asked(), 0, 1, 20);
 	add(late, 1, 1, 20);
@@ -976,6 +1077,8 @@ static void short_life(void **state)
 /* What was counted before a socket was there is not its own. */
 static void not_before_its_birth(void **state)
 {
+	struct flow_key k = asked();
+
 	(void)state;
 	add(asked(), 1, 1, 10);
 	add(served(), 0, 1, 20);
@@ -984,6 +1087,15 @@ static void not_before_its_birth(void **state)
 	assert_int_equal(pid_of(asked()), 0);
 	add(asked(), 1, 2, 40);
 	assert_int_equal(pid_of(asked()), 5);
+	/* Nor before it came here; but who was found at the start may have been there for long. */
+	socket_is(2, 6, OWNER_EXACT, key(UDP, "0.0.0.0", 40001, "::", 0));
+	k.sport = htons(40002);
+	add(k, 1, 1, 50);
+	add(served(), 0, 1, 60);
+	socket_is(2, 6, OWNER_EXACT, key(UDP, "0.0.0.0", 40002, "::", 0));
+	assert_int_equal(pid_of(k), 0);
+	socket_is(3, 7, OWNER_SNAPSHOT, key(UDP, "10.0.0.1", 40002, "::", 0));
+	assert_int_equal(pid_of(k), 7);
 }
 
 static void reopens(void **state)
@@ -1003,6 +1115,13 @@ static void reopens(void **state)
 	}
 	assert_int_equal(pid_of(next), 6);
 	assert_int_equal(pid_of(served()), 5);
+
+	socket_is(2, 7, OWNER_EXACT, key(UDP, "0.0.0.0", 50000, "::", 0));
+	gone(2);
+	socket_is(2, 7, OWNER_EXACT, key(UDP, "0.0.0.0", 40000, "::", 0));
+	idle(30);
+	add(asked(), 0, 1, 40);
+	assert_int_equal(pid_of(asked()), 7);
 }
 
 static void snapshot_finds_the_lost(void **state)
@@ -1067,7 +1186,11 @@ static void forgets(void **state)
 		if (round > 10)
 			assert_true(s.bytes <= first.bytes + first.bytes / 4);
 	}
-	for (round = 0; round < 3; round++) {
+	socket_is(1, 5, OWNER_EXACT, served());
+	add(served(), 0, 1, 5000);
+	socket_is(1, 6, OWNER_EXACT, served());
+	gone(1);
+	for (round = 0; round < 4; round++) {
 		report();
 		join__tick(j, 10000 + round);
 	}
@@ -1075,7 +1198,7 @@ static void forgets(void **state)
 	assert_int_equal(s.flows, 0);
 	assert_int_equal(s.sockets, 0);
 	assert_int_equal(s.owners, 0);
-	assert_int_equal(reported_packets, 50000);
+	assert_int_equal(reported_packets, 50001);
 }
 
 /* What has not been reported is not forgotten. */
@@ -1092,13 +1215,13 @@ static void small_flows(void **state)
 {
 	struct count n = { 1, 60 };
 	struct join_stats before, after;
+	struct flow_key k;
 	uint32_t i, handle;
 
 	(void)state;
 	join__stats(j, &before);
 	for (i = 0; i < 300000; i++) {
-		struct flow_key k = numbered(i);
-
+		k = numbered(i);
 		handle = NONE;
 		assert_int_equal(join__add(j, &k, 0, &n, 0, 10, &handle), 0);
 	}
@@ -1111,6 +1234,11 @@ static void small_flows(void **state)
 	join__stats(j, &after);
 	assert_int_equal(reported_packets, 300000);
 	assert_true(after.bytes <= before.bytes + (1 << 20));
+	/* The lowest places are taken first, so that the higher ones stay empty. */
+	handle = NONE;
+	k = served();
+	assert_int_equal(join__add(j, &k, 0, &n, 0, 2000, &handle), 0);
+	assert_true(handle < 4096);
 }
 
 static void has_a_limit(void **state)
@@ -1129,6 +1257,59 @@ static void has_a_limit(void **state)
 	assert_int_equal(join__add(j, &a, 1, &n, 0, 10, &handle), 0);
 	report();
 	assert_int_equal(reported_packets, 2);
+}
+
+/* In a process of its own that has little memory left. */
+static void run_out_of_memory(void)
+{
+	struct count n = { 1, 60 };
+	uint64_t added = 0;
+	uint32_t i, handle, failures = 0;
+	struct rlimit limit;
+
+	getrlimit(RLIMIT_AS, &limit);
+	limit.rlim_cur = 40u << 20;
+	if (setrlimit(RLIMIT_AS, &limit))
+		_exit(2);
+	for (i = 0; i < 2000000 && failures < 1000; i++) {
+		struct owner_event e = { .kind = i % 2 ? OWNER_TIE : OWNER_SOCKET,
+					 .cookie = i + 1,
+					 .netns = HOST,
+					 .key = numbered(i),
+					 .how = OWNER_EXACT,
+					 .who = process(i + 1) };
+		struct flow_key k = numbered(i);
+
+		handle = NONE;
+		failures += join__owner(j, &e) == -ENOMEM;
+		if (join__add(j, &k, 0, &n, 0, 10 + i / 1000, &handle))
+			failures++;
+		else
+			added++;
+	}
+	report();
+	join__tick(j, 1 << 30);
+	join__close(j);
+	_exit(failures < 1000 || reported_packets != added);
+}
+
+static void survives_without_memory(void **state)
+{
+	const char *preloaded = getenv("LD_PRELOAD");
+	int status = 0;
+	pid_t pid;
+
+	(void)state;
+#ifdef __SANITIZE_ADDRESS__
+	skip();
+#endif
+	if (preloaded && strstr(preloaded, "vgpreload"))
+		skip();
+	pid = fork();
+	if (!pid)
+		run_out_of_memory();
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
 }
 
 /* More changes of owner than fit: nothing is lost, and what cannot be told apart is nobody's. */
@@ -1189,6 +1370,8 @@ static void knows_the_peer(void **state)
 
 static void offline_has_no_owners(void **state)
 {
+	struct join_stats s;
+
 	(void)state;
 	join__close(j);
 	open_with((struct join_opts){ .live = false });
@@ -1198,6 +1381,8 @@ static void offline_has_no_owners(void **state)
 	report();
 	assert_int_equal(packets_of(0, OWNER_NONE), 1);
 	assert_int_equal(pid_of(served()), 0);
+	join__stats(j, &s);
+	assert_int_equal(s.sockets, 0);
 }
 
 /* Whatever the order of events: what goes in comes out. */
@@ -1253,6 +1438,8 @@ int main(void)
 		TEST(identity),
 		TEST(takes_a_new_name),
 		cmocka_unit_test(looks_up),
+		TEST(group_of_one_process),
+		TEST(port_0_is_not_unknown),
 		TEST(keeps_protocols_apart),
 		TEST(keeps_namespaces_apart),
 		TEST(mapped_on_the_wire_is_nobodys),
@@ -1274,6 +1461,7 @@ int main(void)
 		TEST(keeps_what_is_not_reported),
 		TEST(small_flows),
 		TEST(has_a_limit),
+		TEST(survives_without_memory),
 		TEST(too_many_changes),
 		TEST(knows_the_peer),
 		TEST(offline_has_no_owners),
