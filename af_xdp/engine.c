@@ -9,8 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
+#include "clock.h"
+#include "way_back.h"
 #include "xdp/flow.h"
 #include "xdp/say.h"
 
@@ -18,15 +19,9 @@
 #define FRAME_SIZE 4096
 #define BATCH 64
 #define NAP_MS 1000
+#define BUSY_TRIES 40
+#define BUSY_NAP_US 50000
 #define LINK_HEADER 22 /* Ethernet and two VLAN tags */
-#define SECOND 1000000000ull
-
-/* From CLOCK_MONOTONIC, which XDP programs read, to CLOCK_REALTIME. */
-struct clock {
-	uint64_t now;    /* monotonic, at the last batch */
-	uint64_t offset; /* to add; may wrap */
-	uint64_t renew;  /* when to measure again */
-};
 
 /* A frame that comes in several pieces, on its way into one. */
 struct assembly {
@@ -45,6 +40,8 @@ struct lane {
 	struct queue_socket socket;
 	struct clock clock;
 	struct assembly assembly;
+	struct way_back back; /* inline only */
+	bool puts_back;
 	uint64_t delivered;
 	int err;
 	bool started;
@@ -58,48 +55,6 @@ struct engine {
 	bool stop;
 	int stop_fd, event_fd;
 };
-
-/* ---- time ---- */
-
-static uint64_t read_clock(clockid_t id)
-{
-	struct timespec t;
-
-	clock_gettime(id, &t);
-	return t.tv_sec * SECOND + t.tv_nsec;
-}
-
-static uint64_t measure_offset(void)
-{
-	uint64_t best = UINT64_MAX, offset = 0;
-	int i;
-
-	for (i = 0; i < 5; i++) {
-		uint64_t before = read_clock(CLOCK_MONOTONIC);
-		uint64_t real = read_clock(CLOCK_REALTIME);
-		uint64_t spent = read_clock(CLOCK_MONOTONIC) - before;
-
-		if (spent >= best)
-			continue;
-		best = spent;
-		offset = real - before - spent / 2;
-	}
-	return offset;
-}
-
-static void clock__update(struct clock *c)
-{
-	uint64_t offset;
-
-	c->now = read_clock(CLOCK_MONOTONIC);
-	if (c->now < c->renew)
-		return;
-	/* The two clocks only part when one is set: less is noise, and would put frames out of order. */
-	offset = measure_offset();
-	if (!c->renew || offset - c->offset + 1000 > 2000)
-		c->offset = offset;
-	c->renew = c->now + SECOND;
-}
 
 /* ---- frames ---- */
 
@@ -120,12 +75,15 @@ static void hand_on(struct lane *l, const uint8_t *data, uint32_t caplen, uint32
 	const struct frame f = { .data = data,
 				 .caplen = caplen,
 				 .length = length,
-				 .time = (stamped ? meta->time : l->clock.now) + l->clock.offset,
+				 .time = clock__real(&l->clock,
+						     stamped ? meta->time : l->clock.now),
 				 .link = l->link,
 				 .queue = l->queue };
 
 	l->delivered++;
 	l->engine->opts.sink.frame(l->engine->opts.sink.to, l->number, &f);
+	if (l->puts_back)
+		way_back__add(&l->back, data, caplen);
 }
 
 static void assemble(struct lane *l, const struct piece *p)
@@ -168,17 +126,35 @@ static unsigned receive(struct lane *l)
 	for (i = 0; i < n; i++)
 		take_piece(l, &piece[i]);
 	queue_socket__give(&l->socket, piece, n);
+	if (l->puts_back) {
+		way_back__grant(&l->back, l->clock.now);
+		way_back__send(&l->back);
+	}
 	sink->batch(sink->to, l->number);
 	return n;
 }
 
 /* ---- threads ---- */
 
+static bool renew_credit(struct lane *l)
+{
+	bool expecting;
+
+	clock__update(&l->clock);
+	expecting = way_back__expects(&l->back, l->clock.now);
+	way_back__grant(&l->back, l->clock.now);
+	return expecting;
+}
+
 static int wait_for_frames(struct lane *l)
 {
 	struct pollfd p[] = { { .fd = l->socket.fd, .events = POLLIN },
 			      { .fd = l->engine->stop_fd, .events = POLLIN } };
-	int n = poll(p, 2, NAP_MS);
+	int n;
+
+	if (l->puts_back)
+		renew_credit(l);
+	n = poll(p, 2, l->puts_back ? CREDIT_RENEW_MS : NAP_MS);
 
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
@@ -194,15 +170,28 @@ static void empty_ring(struct lane *l)
 		left -= n < left ? n : left;
 }
 
+/* Nothing comes after the end of credit but what was redirected before: wait for it, and put it back. */
+static void put_all_back(struct lane *l)
+{
+	way_back__end(&l->back);
+	while (receive(l) || renew_credit(l))
+		sched_yield();
+}
+
 static void *lane__run(void *to)
 {
 	struct lane *l = to;
 	int err = 0;
 
+	if (l->puts_back)
+		renew_credit(l);
 	while (!err && !__atomic_load_n(&l->engine->stop, __ATOMIC_ACQUIRE))
 		if (!receive(l))
 			err = wait_for_frames(l);
-	empty_ring(l);
+	if (l->puts_back)
+		put_all_back(l);
+	else
+		empty_ring(l);
 	if (err) {
 		fail(err, "is the interface still there?", "receive from %s, queue %u", l->ifname,
 		     l->queue);
@@ -307,7 +296,13 @@ static int try_way(struct engine *e, const struct engine_link *k, unsigned queue
 						.zerocopy = way.zerocopy,
 						.pieces = way.pieces };
 
-	return queue_socket__open(s, &opts);
+	unsigned tries = BUSY_TRIES;
+	int err;
+
+	/* The kernel frees the queue of a socket some time after its owner has ended: a run after a run must not fail. */
+	while ((err = queue_socket__open(s, &opts)) == -EBUSY && --tries)
+		usleep(BUSY_NAP_US);
+	return err;
 }
 
 static int complain(const struct engine_link *k, unsigned queue, struct way way, int err)
@@ -394,6 +389,29 @@ static struct lane *new_lane(struct engine *e, const struct engine_link *k, unsi
 	return l;
 }
 
+/*
+ * A driver in zero-copy mode keeps frames for all it receives, redirected or not. In copy mode a little is left for CPUs
+ * that overdraw a credit by one frame each.
+ */
+static uint64_t room_of(const struct queue_socket *s)
+{
+	return s->umem.frames - s->umem.frames / (s->zerocopy ? 2 : 8);
+}
+
+static int prepare_way_back(struct lane *l, const struct engine_link *k)
+{
+	int err;
+
+	if (!k->credit)
+		return 0;
+	err = way_back__open(&l->back, &k->credit[l->queue], k->ifname, l->queue);
+	if (err)
+		return err;
+	l->back.room = room_of(&l->socket);
+	l->puts_back = true;
+	return 0;
+}
+
 int engine__add(struct engine *e, const struct engine_link *k)
 {
 	int refused = 0, err = 0;
@@ -409,6 +427,7 @@ int engine__add(struct engine *e, const struct engine_link *k)
 			: choose_way(e, k, &way, &l->socket, &refused);
 		if (err)
 			return complain(k, i, way, err);
+		err = prepare_way_back(l, k);
 		if (!i)
 			report(e, k, &l->socket, refused);
 	}
@@ -449,6 +468,7 @@ void engine__close(struct engine *e)
 	engine__stop(e);
 	for (i = 0; i < e->lanes; i++) {
 		queue_socket__close(&e->lane[i]->socket);
+		way_back__close(&e->lane[i]->back);
 		free(e->lane[i]->assembly.bytes);
 		free(e->lane[i]);
 	}
@@ -491,6 +511,9 @@ static void add_stats(const struct lane *l, struct engine_stats *sum)
 	sum->rx_dropped += s.rx_dropped;
 	sum->rx_ring_full += s.rx_ring_full;
 	sum->rx_fill_ring_empty += s.rx_fill_ring_empty_descs;
+	sum->put_back += l->back.put_back;
+	sum->put_back_failed += l->back.failed;
+	sum->credit_recovered += l->back.recovered;
 	sum->rx_invalid += s.rx_invalid_descs;
 }
 

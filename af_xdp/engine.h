@@ -7,11 +7,14 @@
  * keep something for each without a lock.
  *
  * A clean end loses nothing: detach the program first, then engine__stop() (each lane empties its ring and ends), then
- * engine__stats(), then engine__close().
+ * engine__stats(), then engine__close(). With credit (inline) engine__stop() comes first: it takes the credit away, so
+ * that packets pass, waits for what was redirected before, and puts it back into the stack.
  */
 #include <stdbool.h>
 #include <stdint.h>
 #include "socket.h"
+
+struct credit;
 
 /* A frame as it came from the wire. `data` is only there during the call. */
 struct frame {
@@ -48,6 +51,8 @@ struct engine_link {
 	unsigned mtu;
 	unsigned queues; /* 0 to queues - 1 are served */
 	int sockets_fd;  /* XSKMAP, one entry a queue */
+	struct credit *
+		credit; /* inline: one a queue, and frames are put back into the stack; NULL: they end here */
 };
 
 /* Sums over the queues of one link. The kernel's fields overlap: never add rx_fill_ring_empty to rx_dropped. */
@@ -55,6 +60,10 @@ struct engine_stats {
 	uint64_t delivered;  /* frames handed to the sink */
 	uint64_t rx_dropped; /* no free frame, or too long */
 	uint64_t rx_ring_full;
+	uint64_t put_back;        /* inline: of the delivered, those that the stack has again */
+	uint64_t put_back_failed; /* inline: and those that the kernel would not take */
+	uint64_t
+		credit_recovered; /* inline: frames that never came; they are among the drops above */
 	uint64_t rx_fill_ring_empty; /* how often the kernel found no free frame */
 	uint64_t rx_invalid;         /* descriptors of ours that the kernel refused */
 };

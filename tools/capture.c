@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include "capture.h"
 
+#include <bpf/libbpf.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -8,6 +9,8 @@
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
+#include "af_xdp/copier.h"
+#include "af_xdp/reinject.h"
 #include "xdp/link.h"
 #include "xdp/meter.h"
 #include "xdp/say.h"
@@ -15,11 +18,20 @@
 #define SLOTS 8192 /* a CPU: flows that match, between two harvests */
 #define OVERFLOW_RECORDS 1024
 #define HARVEST_MS 1000
+#define LINK_HEADER 22 /* Ethernet and two VLAN tags */
+#define SLICE_USUAL 2048
+#define SLICE_MOST (64u << 10)
+#define RING_LEAST (1u << 20)
+#define RING_MOST (16u << 20)
+#define RING_RECORDS 2048 /* a CPU: two milliseconds at a million packets a second */
 
 struct capture {
 	const struct capture_opts *opts;
+	struct capture_opts own; /* what opts points at: the caller's, completed */
 	struct meter *meter;
-	struct engine *engine;
+	struct engine *engine; /* tap and inline */
+	struct copier *copier; /* copy */
+	uint32_t longest;      /* copy: frame that the interfaces take */
 	struct capture_sink sink;
 	struct capture_losses losses;
 	struct link_facts facts[LINKS_MAX];
@@ -44,6 +56,48 @@ static unsigned queues_of(const struct capture *c, unsigned link)
 	return most && most < all ? most : all;
 }
 
+static bool copies(const struct capture *c)
+{
+	return c->opts->sample == SAMPLE_MODE_COPY;
+}
+
+static uint32_t record_size(const struct capture *c)
+{
+	return (8 + sizeof(struct slice) + c->opts->snaplen + 7) & ~7u;
+}
+
+/* A record is as long as the longest slice, so it should not be longer than the interface's frames. */
+static void choose_slice(struct capture *c)
+{
+	struct capture_opts *o = &c->own;
+	uint32_t longest = 0, i;
+	bool all = o->snaplen == FRAME_MOST, given = o->ring;
+
+	for (i = 0; i < o->links; i++)
+		if (c->facts[i].mtu + LINK_HEADER > longest)
+			longest = c->facts[i].mtu + LINK_HEADER;
+	if (longest > SLICE_MOST)
+		longest = SLICE_MOST;
+	if (all)
+		o->snaplen = longest < SLICE_USUAL ? longest : SLICE_USUAL;
+	else if (o->snaplen > longest)
+		o->snaplen = longest;
+	o->ring = o->ring ? o->ring : RING_LEAST;
+	while (o->ring < RING_MOST && o->ring < RING_RECORDS * record_size(c) && !given)
+		o->ring *= 2;
+	c->longest = longest;
+}
+
+static int check_link(const struct capture *c, unsigned link)
+{
+	if (c->opts->sample != SAMPLE_MODE_INLINE || !c->facts[link].raw)
+		return 0;
+	return fail(
+		-EOPNOTSUPP, "--sample copy works there",
+		"sample %s inline: it has no Ethernet header, and the kernel puts nothing else back",
+		c->opts->ifname[link]);
+}
+
 static int open_meter(struct capture *c)
 {
 	const struct capture_opts *o = c->opts;
@@ -53,16 +107,30 @@ static int open_meter(struct capture *c)
 						   .hash = o->hash },
 					 .match = o->match,
 					 .match_counts = true,
-					 .sampling = { .mode = SAMPLE_MODE_TAP } };
+					 .sampling = { .mode = o->sample,
+						       .rate = o->rate,
+						       .flow_rate = o->flow_rate,
+						       .most = REINJECT_MOST,
+						       .slice = o->snaplen },
+					 .slice_ring = o->ring };
 	int err = meter__open(&c->meter, &opts);
 	unsigned i;
 
 	for (i = 0; i < o->links && !err; i++) {
 		err = meter__add(c->meter, o->ifname[i]);
 		if (err >= 0)
-			err = link__facts(o->ifname[i], &c->facts[i]);
+			err = check_link(c, i);
 	}
 	return err;
+}
+
+/* A missing interface is told of when the meter comes to it. */
+static void take_facts(struct capture *c)
+{
+	unsigned i;
+
+	for (i = 0; i < c->opts->links; i++)
+		link__facts(c->opts->ifname[i], &c->facts[i]);
 }
 
 static int open_sink(struct capture *c)
@@ -71,12 +139,11 @@ static int open_sink(struct capture *c)
 
 	for (i = 0; i < c->opts->links; i++)
 		lanes += queues_of(c, i);
-	return capture_sink__open(&c->sink, c->opts, lanes);
+	return capture_sink__open(&c->sink, c->opts, copies(c) ? 1 : lanes);
 }
 
-static int attach(struct capture *c, unsigned link)
+static int serve(struct capture *c, unsigned link)
 {
-	int err = meter__attach(c->meter, link);
 	const struct engine_link k = {
 		.ifname = c->opts->ifname[link],
 		.driver = c->facts[link].driver,
@@ -85,23 +152,66 @@ static int attach(struct capture *c, unsigned link)
 		.mtu = c->facts[link].mtu,
 		.queues = queues_of(c, link),
 		.sockets_fd = meter__sockets_fd(c->meter, link),
+		.credit = meter__credits(c->meter, link),
 	};
 
-	return err ? err : engine__add(c->engine, &k);
+	return engine__add(c->engine, &k);
+}
+
+/* Generic XDP stands in the stack itself: it would see what is put back, and take it again, and again. */
+static int check_inline(const struct capture *c, const struct attachment *a)
+{
+	if (a->mode == XDP_MODE_WANT_GENERIC)
+		return fail(-EOPNOTSUPP, "--sample copy works there",
+			    "sample %s inline: it needs native XDP, and this is generic",
+			    a->ifname);
+	return capture_behind__check(a, c->opts->force);
+}
+
+static int attach(struct capture *c, unsigned link)
+{
+	int err = meter__attach(c->meter, link);
+
+	if (!err && c->opts->sample == SAMPLE_MODE_INLINE)
+		err = check_inline(c, meter__attachment(c->meter, link));
+	return err || copies(c) ? err : serve(c, link);
 }
 
 static int open_engine(struct capture *c)
 {
 	const struct engine_opts opts = { .bind = c->opts->bind,
 					  .sink = capture_sink__frames(&c->sink) };
-	int err = engine__open(&c->engine, &opts);
+
+	return engine__open(&c->engine, &opts);
+}
+
+static int open_copier(struct capture *c)
+{
+	const struct frame_sink sink = capture_sink__frames(&c->sink);
+	int err = copier__open(&c->copier, &sink, c->opts->ring, record_size(c));
+	int cpu;
+
+	for (cpu = 0; cpu < libbpf_num_possible_cpus() && !err; cpu++)
+		err = copier__add(c->copier, meter__slices_fd(c->meter, cpu));
+	say(SAY_NOTE, "copies: the first %u bytes of a packet%s; %u KiB of ring buffer a CPU",
+	    c->opts->snaplen,
+	    c->opts->snaplen < c->longest ? " (more with -s)" : ", which is all of it",
+	    c->opts->ring >> 10);
+	return err;
+}
+
+static int start(struct capture *c)
+{
+	int err = copies(c) ? open_copier(c) : open_engine(c);
 	unsigned i;
 
 	if (!err)
 		err = spool__start(c->sink.spool);
 	for (i = 0; i < c->opts->links && !err; i++)
 		err = attach(c, i);
-	return err ? err : engine__start(c->engine);
+	if (err)
+		return err;
+	return copies(c) ? copier__start(c->copier) : engine__start(c->engine);
 }
 
 /* Before any thread is made, so that all of them leave the signals to us. */
@@ -131,18 +241,34 @@ static int harvest(struct capture *c)
 	return harvest__run(meter__harvest(c->meter), ignore, NULL);
 }
 
+/* A ring buffer does not tell that its interface is gone. */
+static int check_interfaces(const struct capture *c)
+{
+	unsigned i;
+
+	for (i = 0; copies(c) && i < c->opts->links; i++)
+		if (if_nametoindex(c->opts->ifname[i]) != c->facts[i].ifindex)
+			return fail(-ENODEV, "is the interface still there?", "receive from %s",
+				    c->opts->ifname[i]);
+	return 0;
+}
+
 /* Until a signal, the count, or something that failed and said so. */
 static int wait_for_end(struct capture *c)
 {
 	struct pollfd p[] = { { .fd = c->signals, .events = POLLIN },
 			      { .fd = c->sink.enough_fd, .events = POLLIN },
-			      { .fd = engine__event_fd(c->engine), .events = POLLIN },
-			      { .fd = spool__event_fd(c->sink.spool), .events = POLLIN } };
+			      { .fd = spool__event_fd(c->sink.spool), .events = POLLIN },
+			      { .fd = copies(c) ? -1 : engine__event_fd(c->engine),
+				.events = POLLIN } };
 	int n, err = 0;
 
-	while (!err && !(n = poll(p, 4, HARVEST_MS)))
+	while (!err && !(n = poll(p, 4, HARVEST_MS))) {
 		err = harvest(c);
-	return err ? err : engine__error(c->engine);
+		if (!err)
+			err = check_interfaces(c);
+	}
+	return err || copies(c) ? err : engine__error(c->engine);
 }
 
 /* ---- ending ---- */
@@ -156,19 +282,34 @@ static void take_losses(struct capture *c)
 
 		k->ifname = c->opts->ifname[l->links];
 		harvest__tally(meter__harvest(c->meter), l->links, -1, &k->tally);
-		engine__stats(c->engine, l->links, &k->stats);
+		if (copies(c))
+			k->stats.delivered = copier__delivered(c->copier, l->links);
+		else
+			engine__stats(c->engine, l->links, &k->stats);
 	}
+	l->sample = c->opts->sample;
 }
 
-/* The order that loses nothing: no new frames, then empty the rings, then the file, then close. */
+/* No new frames, then empty the rings. Inline the engine withdraws its credit, and the host goes on receiving meanwhile. */
+static void end_sampling(struct capture *c)
+{
+	if (c->opts->sample == SAMPLE_MODE_INLINE)
+		engine__stop(c->engine);
+	meter__detach(c->meter);
+	if (copies(c))
+		copier__stop(c->copier);
+	else
+		engine__stop(c->engine);
+}
+
+/* The order that loses nothing: the rings, then the file, then close. */
 static int end(struct capture *c)
 {
 	void *statistics;
 	size_t size;
 	int err;
 
-	meter__detach(c->meter);
-	engine__stop(c->engine);
+	end_sampling(c);
 	err = harvest(c);
 	take_losses(c);
 	size = capture_sink__statistics(&c->losses, c->start, now(), &statistics);
@@ -177,6 +318,8 @@ static int end(struct capture *c)
 	free(statistics);
 	capture_losses__output(&c->losses, &c->sink);
 	capture_losses__print(&c->losses);
+	if (c->opts->stats && capture_losses__write(&c->losses, c->opts->stats))
+		err = -EIO;
 	return err;
 }
 
@@ -198,19 +341,24 @@ int capture__run(const struct capture_opts *opts)
 
 	if (!c)
 		return !!fail(-ENOMEM, NULL, "capture to %s", opts->path);
-	c->opts = opts;
+	c->own = *opts;
+	c->opts = &c->own;
 	c->signals = -1;
+	take_facts(c);
+	if (copies(c))
+		choose_slice(c);
 	err = open_meter(c);
 	if (err >= 0)
 		err = open_sink(c);
 	if (!err)
 		err = open_signals(c);
 	if (!err)
-		err = open_engine(c);
+		err = start(c);
 	if (!err)
 		err = run(c);
 	meter__close(c->meter);
 	engine__close(c->engine);
+	copier__close(c->copier);
 	if (c->sink.spool)
 		spool__finish(c->sink.spool, NULL, 0);
 	if (capture_sink__close(&c->sink))

@@ -2,18 +2,23 @@
 #ifndef WIREWHO_CAPTURE_H
 #define WIREWHO_CAPTURE_H
 /*
- * One capture: the meter redirects, the engine receives, the sink encodes into a spool, the spool's thread writes the file.
- * At the end every redirected frame has left through one named counter:
+ * One capture: the meter redirects and the engine receives, or the meter copies and the copier reads; the sink encodes into
+ * a spool, the spool's thread writes the file. At the end every frame that matched has left through one named counter:
  *
- *   matched = redirected + no_socket                         (the XDP program, each interface)
+ *   matched = each of SAMPLES in flow.h                      (the XDP program, each interface)
  *   redirected = delivered + rx_dropped + rx_ring_full       (the kernel's sockets, each interface)
- *   delivered = written + past_count + output_dropped + output_failed
+ *   delivered = put_back + put_back_failed                   (inline, each interface)
+ *   copied = delivered                                       (copy, each interface)
+ *   delivered = written + filtered + past_count + output_dropped + output_failed
  *
  * and what is missing on a right side is printed as `unexplained`.
  */
 #include <stdbool.h>
 #include <stdint.h>
 #include "af_xdp/engine.h"
+#include "capture_filter.h"
+#include "capture_owner.h"
+#include "pcapng.h"
 #include "spool.h"
 #include "xdp/attach.h"
 #include "xdp/flow.h"
@@ -26,12 +31,22 @@ struct capture_opts {
 	const struct match *match;
 	const char *expression; /* the same, for the reader of the file */
 	enum xdp_mode mode;
+	enum sample_mode sample;
+	uint32_t rate, flow_rate; /* one in so many matching packets, flows; 0 and 1: all */
+	uint32_t ring;     /* copy: bytes of ring buffer a CPU, a power of two; 0: as needed */
+	bool force;        /* inline: even where another XDP program stands behind ours */
+	const char *stats; /* where the summary is to be written as JSON; NULL: nowhere */
 	enum bind_want bind;
 	unsigned queues;  /* serve at most so many of each interface; 0: all */
 	uint32_t snaplen; /* 1 to FRAME_MOST */
 	uint64_t count;   /* end after so many packets; 0: never */
 	uint64_t flows;   /* of the count table, a CPU; 0: 8192 */
 	bool hash;
+	bool owners;   /* name the process of each packet */
+	bool comments; /* in a comment as well */
+	bool verdict;  /* what the XDP program answered, with each packet */
+	const struct capture_filter_opts *filter;
+	struct rotate rotate; /* of zeros: one file */
 };
 
 /* Until a signal, the count, or an error. Returns the exit code; what went wrong was said, the summary printed. */
@@ -48,13 +63,37 @@ struct capture_lane {
 	uint64_t missing; /* dropped since the last committed one: told to the file's reader */
 };
 
+/* Which processes the present file has told its reader of: a cache, so a process may be told of again. */
+#define CAPTURE_TOLD 4096
+struct capture_told {
+	uint32_t pid, file;
+	uint64_t start;
+	char comm[16];
+};
+
 struct capture_sink {
+	/* from here on the lanes' threads read only */
 	struct spool *spool;
 	struct capture_lane *lane;
-	unsigned lanes;
-	uint32_t snaplen;
-	uint64_t count, taken;
+	unsigned lanes, links;
+	uint32_t snaplen, held; /* bytes of a frame that are written, and kept until then */
+	uint64_t count;
 	int enough_fd; /* readable once the count is reached */
+	bool raw[LINKS_MAX];
+	bool comments, has_verdict;
+	/* from here on the writer's, but for `taken` */
+	_Alignas(64) uint64_t taken;
+	struct capture_filter *filter;
+	struct capture_owner *owner; /* NULL: not asked for */
+	struct capture_told *told;
+	struct pcapng_verdict verdict;
+	uint8_t *head; /* what each file begins with */
+	size_t head_size;
+	uint32_t file; /* number of the present one */
+	uint64_t file_packets[LINKS_MAX], file_start;
+	uint64_t boot; /* ns since 1970 */
+	uint64_t missing, filtered, past_count;
+	uint64_t by_how[OWNER_HOW_N];
 };
 
 /* Opens the file and writes its head. 0 or -errno (said). */
@@ -71,17 +110,34 @@ struct capture_link_losses {
 };
 
 struct capture_losses {
+	enum sample_mode sample;
 	struct capture_link_losses link[LINKS_MAX];
 	unsigned links;
-	uint64_t written, past_count, output_dropped, output_failed;
+	uint64_t written, filtered, past_count, output_dropped, output_failed;
+	bool owners;
+	uint64_t by_how[OWNER_HOW_N]; /* of the packets that were to be written */
+	uint64_t owner_events_lost;
+	unsigned long long files;
 };
 
 /* Sums the lanes' counters; the spool is finished. */
 void capture_losses__output(struct capture_losses *l, const struct capture_sink *s);
 void capture_losses__print(const struct capture_losses *l); /* to stderr */
+/* The same as one JSON object. 0 or -errno (said). */
+int capture_losses__write(const struct capture_losses *l, const char *path);
 uint64_t capture_link_losses__matched(const struct capture_link_losses *k);
 
 /* Statistics blocks for the end of the file, one a link. Returns bytes; *out is to be freed, NULL without memory. */
 size_t capture_sink__statistics(const struct capture_losses *l, uint64_t start, uint64_t end,
 				void **out);
+
+/* ---- capture_behind.c: who would see the packets after us ---- */
+
+struct attachment;
+
+/*
+ * Frames that are put back do not pass the XDP programs behind ours on the same interface: a firewall there would be
+ * bypassed. 0 when there is none, or with `force` (said); else -EBUSY (said).
+ */
+int capture_behind__check(const struct attachment *a, bool force);
 #endif

@@ -2,23 +2,41 @@
 #include "capture.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <linux/bpf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
-#include "pcapng.h"
+#include "text.h"
 #include "xdp/link.h"
 #include "xdp/say.h"
 
 #define STATISTICS_ROOM 256 /* one block: 24 bytes and seven options of 12 */
 
-/* ---- the head of the file ---- */
+/* What lies in a lane until the writer comes to it. */
+struct held {
+	uint32_t zero; /* where a block has its type */
+	uint32_t size;
+	uint64_t time;
+	uint64_t missing;
+	uint32_t caplen, length;
+	uint16_t link, queue;
+	uint32_t pad;
+	uint8_t data[];
+};
 
-static int write_section(struct capture_sink *s)
+#define HELD_LEAST 192 /* of a frame, so that its flow is known whatever the snaplen */
+#define HEAD_ROOM (1024 + LINKS_MAX * 4096)
+
+/* ---- the head of a file ---- */
+
+static size_t put_section(void *at, size_t room)
 {
-	char os[256], block[1024];
+	char os[256];
 	struct utsname u;
 	struct pcapng_option option[] = {
 		{}, pcapng__text(PCAPNG_SHB_USERAPPL, "wirewho " WIREWHO_VERSION)
@@ -27,81 +45,48 @@ static int write_section(struct capture_sink *s)
 	uname(&u);
 	snprintf(os, sizeof(os), "%.60s %.120s", u.sysname, u.release);
 	option[0] = pcapng__text(PCAPNG_SHB_OS, os);
-	return spool__write(s->spool, block,
-			    pcapng__section(block, sizeof(block),
-					    (struct pcapng_options){ option, 2 }));
+	return pcapng__section(at, room, (struct pcapng_options){ option, 2 });
 }
 
-static int write_interface(struct capture_sink *s, const char *ifname, const char *expression)
+static size_t put_interface(struct capture_sink *s, unsigned link, const struct capture_opts *o,
+			    void *at, size_t room)
 {
 	const uint8_t nanoseconds = 9;
 	struct link_facts facts = {};
-	char filter[2048], block[4096];
-	int length = snprintf(filter, sizeof(filter), "%c%s", 0, expression);
+	char filter[2048];
+	int length = snprintf(filter, sizeof(filter), "%c%s", 0, o->expression);
 	const struct pcapng_option option[] = {
-		pcapng__text(PCAPNG_IF_NAME, ifname),
+		pcapng__text(PCAPNG_IF_NAME, o->ifname[link]),
 		{ PCAPNG_IF_TSRESOL, sizeof(nanoseconds), &nanoseconds },
 		{ PCAPNG_IF_FILTER, length < (int)sizeof(filter) ? length : (int)sizeof(filter) - 1,
 		  filter },
 	};
 
-	link__facts(ifname, &facts);
-	return spool__write(s->spool, block,
-			    pcapng__interface(block, sizeof(block),
-					      facts.raw ? PCAPNG_LINK_RAW : PCAPNG_LINK_ETHERNET,
-					      s->snaplen, (struct pcapng_options){ option, 3 }));
+	link__facts(o->ifname[link], &facts);
+	s->raw[link] = facts.raw;
+	return pcapng__interface(at, room, facts.raw ? PCAPNG_LINK_RAW : PCAPNG_LINK_ETHERNET,
+				 s->snaplen, (struct pcapng_options){ option, 3 });
 }
 
-int capture_sink__open(struct capture_sink *s, const struct capture_opts *opts, unsigned lanes)
+static int make_head(struct capture_sink *s, const struct capture_opts *o)
 {
 	unsigned i;
-	int err;
 
-	*s = (struct capture_sink){ .lanes = lanes,
-				    .snaplen = opts->snaplen,
-				    .count = opts->count };
-	s->lane = aligned_alloc(64, lanes * sizeof(*s->lane));
-	s->enough_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (!s->lane || s->enough_fd < 0)
-		return fail(-ENOMEM, NULL, "make the way to %s", opts->path);
-	memset(s->lane, 0, lanes * sizeof(*s->lane));
-	err = spool__open(&s->spool, opts->path, lanes);
-	if (!err)
-		err = write_section(s);
-	for (i = 0; i < opts->links && !err; i++)
-		err = write_interface(s, opts->ifname[i], opts->expression);
-	return err;
+	s->head = malloc(HEAD_ROOM);
+	if (!s->head)
+		return fail(-ENOMEM, NULL, "make the head of %s", o->path);
+	s->head_size = put_section(s->head, HEAD_ROOM);
+	for (i = 0; i < o->links; i++)
+		s->head_size += put_interface(s, i, o, s->head + s->head_size,
+					      HEAD_ROOM - s->head_size);
+	return 0;
 }
 
-int capture_sink__close(struct capture_sink *s)
-{
-	int err = spool__close(s->spool);
-
-	if (s->lane)
-		close(s->enough_fd);
-	free(s->lane);
-	*s = (struct capture_sink){};
-	return err;
-}
-
-/* ---- packets ---- */
+/* ---- packets, in the lanes' threads ---- */
 
 static bool is_past(const struct capture_sink *s)
 {
 	return s->count && __atomic_load_n(&s->taken, __ATOMIC_RELAXED) >= s->count;
-}
-
-/* One of the --count packets; false when another lane had the last. */
-static bool take_ticket(struct capture_sink *s)
-{
-	uint64_t ticket;
-
-	if (!s->count)
-		return true;
-	ticket = __atomic_fetch_add(&s->taken, 1, __ATOMIC_RELAXED);
-	if (ticket + 1 == s->count)
-		eventfd_write(s->enough_fd, 1);
-	return ticket < s->count;
 }
 
 static void refuse(struct capture_sink *s, struct capture_lane *l)
@@ -118,30 +103,30 @@ static void on_frame(void *to, unsigned number, const struct frame *f)
 {
 	struct capture_sink *s = to;
 	struct capture_lane *l = &s->lane[number];
-	const uint32_t queue = f->queue;
-	const struct pcapng_option option[] = {
-		{ PCAPNG_EPB_QUEUE, sizeof(queue), &queue },
-		{ PCAPNG_EPB_DROPCOUNT, sizeof(l->missing), &l->missing },
-	};
-	const struct pcapng_packet p = { .interface = f->link,
-					 .time = f->time,
-					 .caplen = f->caplen < s->snaplen ? f->caplen : s->snaplen,
-					 .length = f->length,
-					 .data = f->data,
-					 .options = { option, l->missing ? 2 : 1 } };
-	size_t size = pcapng__packet_size(&p);
-	void *room = is_past(s) ? NULL : spool__reserve(s->spool, number, size);
+	uint32_t caplen = f->caplen < s->held ? f->caplen : s->held;
+	size_t size = (sizeof(struct held) + caplen + 7) & ~(size_t)7;
+	struct held *h;
 
-	if (!room && !is_past(s)) {
-		refuse(s, l);
-	} else if (!room || !take_ticket(s)) {
+	if (is_past(s)) {
 		l->past_count++;
-	} else {
-		pcapng__packet(room, size, &p);
-		spool__commit(s->spool, number, size);
-		l->committed++;
-		l->missing = 0;
+		return;
 	}
+	h = spool__reserve(s->spool, number, size);
+	if (!h) {
+		refuse(s, l);
+		return;
+	}
+	*h = (struct held){ .size = size,
+			    .time = f->time,
+			    .missing = l->missing,
+			    .caplen = caplen,
+			    .length = f->length,
+			    .link = f->link,
+			    .queue = f->queue };
+	memcpy(h->data, f->data, caplen);
+	spool__commit(s->spool, number, size);
+	l->committed++;
+	l->missing = 0;
 }
 
 static void on_batch(void *to, unsigned number)
@@ -154,6 +139,256 @@ static void on_batch(void *to, unsigned number)
 struct frame_sink capture_sink__frames(struct capture_sink *s)
 {
 	return (struct frame_sink){ .to = s, .frame = on_frame, .batch = on_batch };
+}
+
+/* ---- packets, in the writer's thread ---- */
+
+static void on_ready(void *to)
+{
+	struct capture_sink *s = to;
+
+	capture_owner__read(s->owner);
+}
+
+static size_t put_process(struct capture_sink *s, const struct process *p, void *at, size_t room)
+{
+	const struct who *who = &p->who;
+	/* By pid alone: whoever has the pid was told of last. */
+	struct capture_told *told = &s->told[who->pid % CAPTURE_TOLD];
+	char name[4 * sizeof(who->comm) + 1], exe[4096], user[256];
+	const struct pcapng_process process = { .pid = who->pid,
+						.parent = p->parent,
+						.uid = who->uid,
+						.start = who->start ? s->boot + who->start : 0,
+						.name = name,
+						.exe = exe,
+						.user = user };
+
+	if (told->file == s->file && told->pid == who->pid && told->start == who->start &&
+	    !memcmp(told->comm, who->comm, sizeof(told->comm)))
+		return 0;
+	*told = (struct capture_told){ .pid = who->pid, .start = who->start, .file = s->file };
+	memcpy(told->comm, who->comm, sizeof(told->comm));
+	text__utf8(name, sizeof(name), who->comm, sizeof(who->comm));
+	text__utf8(exe, sizeof(exe), p->exe ? p->exe : "", sizeof(exe));
+	text__utf8(user, sizeof(user), p->user ? p->user : "", sizeof(user));
+	return pcapng__process(at, room, &process);
+}
+
+/* The packet and what is known of it. */
+static size_t put_packet(struct capture_sink *s, const struct held *h, const struct process *p,
+			 enum owner_how how, void *at, size_t room)
+{
+	const uint32_t queue = h->queue, flags = PCAPNG_INBOUND;
+	const uint32_t ids[2] = { p ? p->who.pid : 0, 0 };
+	struct pcapng_option option[6] = { { PCAPNG_EPB_QUEUE, sizeof(queue), &queue },
+					   { PCAPNG_EPB_FLAGS, sizeof(flags), &flags } };
+	struct pcapng_packet packet = { .interface = h->link,
+					.time = h->time,
+					.caplen = h->caplen < s->snaplen ? h->caplen : s->snaplen,
+					.length = h->length,
+					.data = h->data };
+	char comment[OWNER_COMMENT_SIZE];
+	unsigned n = 2;
+
+	if (s->missing)
+		option[n++] = (struct pcapng_option){ PCAPNG_EPB_DROPCOUNT, sizeof(s->missing),
+						      &s->missing };
+	if (s->has_verdict)
+		option[n++] = (struct pcapng_option){ PCAPNG_EPB_VERDICT, sizeof(s->verdict),
+						      &s->verdict };
+	if (p)
+		option[n++] = (struct pcapng_option){ PCAPNG_EPB_PROCESS, sizeof(ids), ids };
+	if (p && s->comments)
+		option[n++] = (struct pcapng_option){
+			PCAPNG_COMMENT, owner_comment__print(comment, sizeof(comment), p, how),
+			comment
+		};
+	packet.options = (struct pcapng_options){ option, n };
+	return pcapng__packet(at, room, &packet);
+}
+
+/* One of the --count packets; false when the last is behind us. */
+static bool take_ticket(struct capture_sink *s)
+{
+	uint64_t taken = s->taken + 1;
+
+	if (!s->count)
+		return true;
+	if (taken > s->count)
+		return false;
+	__atomic_store_n(&s->taken, taken, __ATOMIC_RELAXED);
+	if (taken == s->count)
+		eventfd_write(s->enough_fd, 1);
+	return true;
+}
+
+static size_t on_block(void *to, const void *block, void *out, size_t room)
+{
+	struct capture_sink *s = to;
+	const struct held *h = block;
+	const struct captured c = { .data = h->data,
+				    .caplen = h->caplen,
+				    .length = h->length,
+				    .link = h->link,
+				    .raw = s->raw[h->link] };
+	enum owner_how how = OWNER_NONE;
+	const struct process *p = s->owner ? capture_owner__of(s->owner, &c, &how) : NULL;
+	size_t size;
+
+	s->missing += h->missing;
+	if (!capture_filter__takes_bytes(s->filter, c.raw, h->data, h->caplen, h->length) ||
+	    !capture_filter__takes_owner(s->filter, p)) {
+		s->filtered++;
+		return 0;
+	}
+	if (!take_ticket(s)) {
+		s->past_count++;
+		return 0;
+	}
+	size = p ? put_process(s, p, out, room) : 0;
+	size += put_packet(s, h, p, how, (uint8_t *)out + size, room - size);
+	s->by_how[p ? how : OWNER_NONE]++;
+	s->file_packets[h->link]++;
+	s->missing = 0;
+	return size;
+}
+
+static uint64_t now(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static size_t on_head(void *to, void *out, size_t room)
+{
+	struct capture_sink *s = to;
+
+	if (room < s->head_size)
+		return 0;
+	memcpy(out, s->head, s->head_size);
+	memset(s->file_packets, 0, sizeof(s->file_packets));
+	s->file_start = now(CLOCK_REALTIME);
+	s->file++;
+	return s->head_size;
+}
+
+/* The sums of the whole capture stand at the end of its last file. */
+static size_t on_foot(void *to, void *out, size_t room)
+{
+	struct capture_sink *s = to;
+	uint64_t end_ns = now(CLOCK_REALTIME);
+	const struct pcapng_time start = pcapng__time(s->file_start), end = pcapng__time(end_ns);
+	size_t size = 0;
+	unsigned i;
+
+	for (i = 0; i < s->links; i++) {
+		const struct pcapng_option option[] = {
+			{ PCAPNG_ISB_STARTTIME, sizeof(start), &start },
+			{ PCAPNG_ISB_ENDTIME, sizeof(end), &end },
+			{ PCAPNG_ISB_USRDELIV, sizeof(uint64_t), &s->file_packets[i] },
+		};
+
+		size += pcapng__statistics((uint8_t *)out + size, room - size, i, end_ns,
+					   (struct pcapng_options){ option, 3 });
+	}
+	return size;
+}
+
+/* ---- opening and closing ---- */
+
+static int open_owner(struct capture_sink *s, const struct capture_opts *o)
+{
+	s->told = calloc(CAPTURE_TOLD, sizeof(*s->told));
+	if (!s->told)
+		return fail(-ENOMEM, NULL, "make the table of owners");
+	return capture_owner__open(&s->owner, o->links);
+}
+
+static void set_editor(struct capture_sink *s, const struct rotate *rotate)
+{
+	const struct spool_editor editor = {
+		.to = s,
+		.hold_ms = s->owner ? CAPTURE_OWNER_HOLD_MS : 0,
+		.fd = s->owner ? capture_owner__fd(s->owner) : -1,
+		.ready = s->owner ? on_ready : NULL,
+		.edit = on_block,
+		.head = on_head,
+		.foot = on_foot,
+	};
+
+	spool__edit(s->spool, &editor);
+	spool__rotate(s->spool, rotate);
+}
+
+static int open_file(struct capture_sink *s, const struct capture_opts *o)
+{
+	struct rotate rotate = o->rotate;
+	char name[PATH_MAX];
+	int err = 0;
+
+	if (rotate.path && rotate__next(&rotate, time(NULL), name, sizeof(name)))
+		err = fail(-ENAMETOOLONG, NULL, "name the first file after %s", rotate.path);
+	if (!err)
+		err = spool__open(&s->spool, rotate.path ? name : o->path, s->lanes);
+	if (!err)
+		set_editor(s, &rotate);
+	return err ? err : spool__write(s->spool, s->head, s->head_size);
+}
+
+static int open_lanes(struct capture_sink *s, const struct capture_opts *o)
+{
+	s->lane = aligned_alloc(64, s->lanes * sizeof(*s->lane));
+	s->enough_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (!s->lane || s->enough_fd < 0)
+		return fail(-ENOMEM, NULL, "make the way to %s", o->path);
+	memset(s->lane, 0, s->lanes * sizeof(*s->lane));
+	return 0;
+}
+
+int capture_sink__open(struct capture_sink *s, const struct capture_opts *opts, unsigned lanes)
+{
+	int err;
+
+	*s = (struct capture_sink){
+		.lanes = lanes,
+		.links = opts->links,
+		.snaplen = opts->snaplen,
+		.held = opts->snaplen > HELD_LEAST ? opts->snaplen : HELD_LEAST,
+		.count = opts->count,
+		.comments = opts->comments,
+		.has_verdict = opts->verdict,
+		.verdict = pcapng__xdp_verdict(opts->sample == SAMPLE_MODE_COPY ? XDP_PASS
+										: XDP_REDIRECT),
+		.file = 1,
+		.file_start = now(CLOCK_REALTIME),
+		.boot = now(CLOCK_REALTIME) - now(CLOCK_BOOTTIME),
+	};
+	err = open_lanes(s, opts);
+	if (!err)
+		err = capture_filter__open(&s->filter, opts->filter);
+	if (!err && opts->owners)
+		err = open_owner(s, opts);
+	if (!err)
+		err = make_head(s, opts);
+	return err ? err : open_file(s, opts);
+}
+
+int capture_sink__close(struct capture_sink *s)
+{
+	int err = spool__close(s->spool);
+
+	if (s->lane)
+		close(s->enough_fd);
+	capture_owner__close(s->owner);
+	capture_filter__close(s->filter);
+	free(s->lane);
+	free(s->told);
+	free(s->head);
+	*s = (struct capture_sink){};
+	return err;
 }
 
 /* ---- the end of the file ---- */

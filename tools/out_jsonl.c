@@ -157,7 +157,7 @@ static json_t *observer__json(const struct jsonl *j, const struct flow_key *key)
 			 json_text(j->facts->ifname[key->link]));
 }
 
-/* What only a run on the owner's host can know. Returns 0, or -1 without memory. */
+/* What only a run on the owner's host can know, and a file that it wrote. Returns 0, or -1 without memory. */
 static int record__add_live(const struct jsonl *j, json_t *record, const struct flow_record *r,
 			    bool source_opened)
 {
@@ -192,7 +192,7 @@ static int jsonl__flow(struct output *o, const struct flow_record *r)
 			   end__json(f->key, opened, opened ? &f->sent : &f->received),
 			   "destination",
 			   end__json(f->key, !opened, opened ? &f->received : &f->sent));
-	if (record && j->facts->live && record__add_live(j, record, r, opened)) {
+	if (record && (j->facts->live || f->who) && record__add_live(j, record, r, opened)) {
 		json_decref(record);
 		record = NULL;
 	}
@@ -269,7 +269,7 @@ static json_t *lines__json(const struct ledger *l)
 
 static json_t *attribution__json(const struct jsonl *j, const struct ledger *l)
 {
-	json_t *by_how = j->facts->live ? json_object() : NULL;
+	json_t *by_how = j->facts->live || j->facts->owned ? json_object() : NULL;
 
 	if (by_how)
 		add_counts(by_how, l->by_how, owner_how_names, OWNER_HOW_N, true);
@@ -313,7 +313,8 @@ static int jsonl__open(struct output **out, const char *arg, const struct run_fa
 	j->base.kind = &output_jsonl;
 	j->facts = facts;
 	j->name = to_stdout ? "standard output" : arg;
-	j->boot = clock__ns(CLOCK_REALTIME) - clock__ns(CLOCK_BOOTTIME);
+	/* In a file the start of a process is counted from 1970 already. */
+	j->boot = facts->live ? clock__ns(CLOCK_REALTIME) - clock__ns(CLOCK_BOOTTIME) : 0;
 	j->file = to_stdout ? output__stdout() : fopen(arg, "we");
 	if (!j->file) {
 		err = fail(-errno, NULL, "write JSON Lines to %s", j->name);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "text.h"
 #include "xdp/say.h"
 
 #define END_SIZE (INET6_ADDRSTRLEN + sizeof("[]:65535"))
@@ -14,6 +15,8 @@
 struct row {
 	struct flow_key key;
 	struct count sent, received;
+	uint32_t pid; /* 0: nobody known */
+	char comm[16];
 };
 
 struct table {
@@ -21,7 +24,8 @@ struct table {
 	FILE *to;
 	struct row *row;
 	size_t rows, room;
-	int err; /* the first one, said */
+	bool owned; /* one of them has an owner: then there is a column for it */
+	int err;    /* the first one, said */
 };
 
 static int table__open(struct output **out, const char *arg, const struct run_facts *facts)
@@ -62,14 +66,22 @@ static int table__flow(struct output *o, const struct flow_record *r)
 {
 	struct table *t = (struct table *)o;
 	const struct flow_view *f = r->flow;
+	struct row *row;
 
 	if (t->err || (t->rows == t->room && table__grow(t)))
 		return t->err;
+	row = &t->row[t->rows++];
 	if (flow_view__source_opened(f))
-		t->row[t->rows++] = (struct row){ *f->key, f->sent, f->received };
+		*row = (struct row){ .key = *f->key, .sent = f->sent, .received = f->received };
 	else
-		t->row[t->rows++] = (struct row){ flow_key__reversed(f->key), f->received,
-						  f->sent };
+		*row = (struct row){ .key = flow_key__reversed(f->key),
+				     .sent = f->received,
+				     .received = f->sent };
+	if (f->who) {
+		row->pid = f->who->pid;
+		memcpy(row->comm, f->who->comm, sizeof(row->comm));
+		t->owned = true;
+	}
 	return 0;
 }
 
@@ -115,21 +127,30 @@ static int widest(const struct table *t, bool source, const char *head)
 
 static void print_row(FILE *to, const struct row *r, int source, int destination)
 {
-	char from[END_SIZE], towards[END_SIZE];
+	char from[END_SIZE], towards[END_SIZE], name[4 * sizeof(r->comm) + 1];
 
-	fprintf(to, "%-5s  %-*s  %-*s  %10llu %13llu  %10llu %13llu\n",
+	fprintf(to, "%-5s  %-*s  %-*s  %10llu %13llu  %10llu %13llu",
 		r->key.proto == IPPROTO_TCP ? "tcp" : "udp", source, end__text(&r->key, true, from),
 		destination, end__text(&r->key, false, towards),
 		(unsigned long long)r->sent.packets, (unsigned long long)r->sent.bytes,
 		(unsigned long long)r->received.packets, (unsigned long long)r->received.bytes);
+	if (r->pid) {
+		text__utf8(name, sizeof(name), r->comm, sizeof(r->comm));
+		for (char *c = name; *c; c++)
+			if ((unsigned char)*c < ' ' || *c == 0x7f)
+				*c = '?';
+		fprintf(to, "  %u %s", r->pid, name);
+	}
+	fputc('\n', to);
 }
 
 static void print_rows(const struct table *t)
 {
 	int source = widest(t, true, "SOURCE"), destination = widest(t, false, "DESTINATION");
 
-	fprintf(t->to, "%-5s  %-*s  %-*s  %10s %13s  %10s %13s\n", "PROTO", source, "SOURCE",
-		destination, "DESTINATION", "SENT pkt", "SENT bytes", "RECV pkt", "RECV bytes");
+	fprintf(t->to, "%-5s  %-*s  %-*s  %10s %13s  %10s %13s%s\n", "PROTO", source, "SOURCE",
+		destination, "DESTINATION", "SENT pkt", "SENT bytes", "RECV pkt", "RECV bytes",
+		t->owned ? "  PROCESS" : "");
 	for (size_t i = 0; i < t->rows && !ferror(t->to); i++)
 		print_row(t->to, &t->row[i], source, destination);
 }

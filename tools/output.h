@@ -18,6 +18,7 @@ struct run_facts {
 	unsigned links;
 	bool live;                       /* the source of an oriented key is the local end */
 	const char *file;                /* offline: what is read; else NULL */
+	bool owned;                      /* offline: the file names owners */
 	struct process_table *processes; /* NULL offline */
 };
 

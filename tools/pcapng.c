@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include "pcapng.h"
 
+#include <endian.h>
 #include <string.h>
 
-enum { BLOCK_SECTION = 0x0A0D0D0A, BLOCK_INTERFACE = 1, BLOCK_STATISTICS = 5, BLOCK_PACKET = 6 };
+enum {
+	BLOCK_SECTION = 0x0A0D0D0A,
+	BLOCK_INTERFACE = 1,
+	BLOCK_STATISTICS = 5,
+	BLOCK_PACKET = 6,
+	BLOCK_CUSTOM = 0xBAD, /* one that may be copied into other files */
+};
 
 #define FRAME 12              /* type and length in front of the body, length again behind it */
 #define BLOCK_MAX (16u << 20) /* what Wireshark reads at most */
@@ -28,6 +35,11 @@ struct packet_body {
 struct statistics_body {
 	uint32_t interface;
 	struct pcapng_time time;
+};
+
+/* Fixed part of an entry in one of Wireshark's custom blocks; after the enterprise's number little-endian. */
+struct custom_body {
+	uint32_t enterprise, type, length;
 };
 
 /* A block's parts, in their order. */
@@ -179,6 +191,91 @@ size_t pcapng__statistics(void *to, size_t room, uint32_t interface, uint64_t ti
 					   .body = &body,
 					   .body_size = sizeof(body),
 					   .options = options });
+}
+
+struct pcapng_verdict pcapng__xdp_verdict(uint64_t action)
+{
+	struct pcapng_verdict v = { .type = PCAPNG_VERDICT_XDP };
+
+	memcpy(v.action, &action, sizeof(v.action));
+	return v;
+}
+
+/* ---- processes ---- */
+
+/* Longer names than this say no more. */
+#define NAME_MOST 4096
+#define PROCESS_ROOM (4 * NAME_MOST)
+
+struct entry {
+	uint8_t *at;
+	size_t size;
+};
+
+static void entry__put(struct entry *e, uint16_t code, const void *value, size_t length)
+{
+	const uint16_t head[2] = { htole16(code), htole16(length) };
+
+	put(put(e->at + e->size, head, sizeof(head)), value, length);
+	e->size += sizeof(head) + padded(length);
+}
+
+static void entry__put_text(struct entry *e, uint16_t code, const char *text)
+{
+	if (text && *text)
+		entry__put(e, code, text, strnlen(text, NAME_MOST));
+}
+
+static void entry__put_u32(struct entry *e, uint16_t code, uint32_t value)
+{
+	value = htole32(value);
+	entry__put(e, code, &value, sizeof(value));
+}
+
+static void entry__put_process(struct entry *e, const struct pcapng_process *p)
+{
+	const uint32_t pid = htole32(p->pid), end = 0;
+	const uint64_t start = htole64(p->start);
+
+	memcpy(e->at, &pid, sizeof(pid));
+	e->size = sizeof(pid);
+	entry__put_text(e, PCAPNG_PROCESS_NAME, p->name);
+	entry__put_text(e, PCAPNG_PROCESS_PATH, p->exe);
+	if (p->parent)
+		entry__put_u32(e, PCAPNG_PROCESS_PARENT, p->parent);
+	entry__put_u32(e, PCAPNG_PROCESS_UID, p->uid);
+	entry__put_text(e, PCAPNG_PROCESS_USER, p->user);
+	if (start)
+		entry__put(e, PCAPNG_PROCESS_START, &start, sizeof(start));
+	memcpy(e->at + e->size, &end, sizeof(end));
+	e->size += sizeof(end);
+}
+
+size_t pcapng__process(void *to, size_t room, const struct pcapng_process *p)
+{
+	uint8_t bytes[PROCESS_ROOM];
+	struct entry entry = { .at = bytes };
+	struct custom_body body = { .enterprise = PCAPNG_PEN_WIRESHARK,
+				    .type = htole32(PCAPNG_ENTRY_PROCESS) };
+
+	entry__put_process(&entry, p);
+	body.length = htole32(entry.size);
+	return block__put(to, room,
+			  &(struct block){ .type = BLOCK_CUSTOM,
+					   .body = &body,
+					   .body_size = sizeof(body),
+					   .data = bytes,
+					   .data_size = entry.size });
+}
+
+/* ---- blocks that are made ---- */
+
+bool pcapng__is_packet(const void *block)
+{
+	uint32_t type;
+
+	memcpy(&type, block, sizeof(type));
+	return type == BLOCK_PACKET;
 }
 
 uint32_t pcapng__block_size(const void *block)

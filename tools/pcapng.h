@@ -8,6 +8,7 @@
  * Each encoder returns the block's bytes, a multiple of 4, or 0 when `room` is too small or a part cannot be said in
  * the format (then nothing was written). A block starts with its type and its length, so that a row of blocks can be walked.
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,8 +20,11 @@ enum pcapng_code {
 	PCAPNG_IF_NAME = 2,
 	PCAPNG_IF_TSRESOL = 9,    /* one byte: 9 for ns */
 	PCAPNG_IF_FILTER = 11,    /* a zero byte, then text */
+	PCAPNG_EPB_FLAGS = 2,     /* u32, enum pcapng_flags */
 	PCAPNG_EPB_DROPCOUNT = 4, /* u64 */
 	PCAPNG_EPB_QUEUE = 6,     /* u32 */
+	PCAPNG_EPB_VERDICT = 7,   /* struct pcapng_verdict */
+	PCAPNG_EPB_PROCESS = 8,   /* epb_processid_threadid: two u32; thread 0 is "not known" */
 	PCAPNG_ISB_STARTTIME = 2, /* pcapng__time() */
 	PCAPNG_ISB_ENDTIME = 3,
 	PCAPNG_ISB_IFRECV = 4, /* u64, all below */
@@ -29,6 +33,19 @@ enum pcapng_code {
 	PCAPNG_ISB_OSDROP = 7,
 	PCAPNG_ISB_USRDELIV = 8,
 };
+
+/* Of the Process Information Block; all its numbers are little-endian wherever it stands. */
+enum pcapng_process_code {
+	PCAPNG_PROCESS_NAME = 2,
+	PCAPNG_PROCESS_PATH = 3,
+	PCAPNG_PROCESS_PARENT = 5, /* u32 */
+	PCAPNG_PROCESS_UID = 6,    /* u32 */
+	PCAPNG_PROCESS_USER = 7,
+	PCAPNG_PROCESS_START = 9, /* u64 */
+};
+
+#define PCAPNG_PEN_WIRESHARK 32622
+#define PCAPNG_ENTRY_PROCESS 3
 
 struct pcapng_option {
 	uint16_t code;
@@ -48,6 +65,28 @@ struct pcapng_packet {
 	uint32_t length; /* bytes on the wire */
 	const void *data;
 	struct pcapng_options options;
+};
+
+enum pcapng_flags { PCAPNG_INBOUND = 1, PCAPNG_OUTBOUND = 2, PCAPNG_DIRECTION = 3 };
+
+/* What an XDP program answered (enum xdp_action). Nine bytes, as the format has it. */
+#define PCAPNG_VERDICT_XDP 2
+struct pcapng_verdict {
+	uint8_t type;
+	uint8_t action[8]; /* a u64 of the section's byte order */
+};
+struct pcapng_verdict pcapng__xdp_verdict(uint64_t action);
+
+/*
+ * A process that packets refer to by its pid (PCAPNG_EPB_PROCESS). Written as the body of a Process Information Block in
+ * a Custom Block of the Wireshark Foundation (wiki.wireshark.org/Development/PcapngCustom, entry type 3), which
+ * Wireshark reads since 2025 and everybody else skips.
+ */
+struct pcapng_process {
+	uint32_t pid, parent; /* parent 0: not known */
+	uint32_t uid;
+	uint64_t start;                /* ns since 1970, 0: not known */
+	const char *name, *exe, *user; /* UTF-8, or NULL */
 };
 
 #define PCAPNG_LINK_ETHERNET 1
@@ -70,6 +109,9 @@ size_t pcapng__packet_size(const struct pcapng_packet *p);
 size_t pcapng__statistics(void *to, size_t room, uint32_t interface, uint64_t time,
 			  struct pcapng_options options);
 
+size_t pcapng__process(void *to, size_t room, const struct pcapng_process *p);
+
 /* Bytes of the block at `block`, which must be one of ours. */
 uint32_t pcapng__block_size(const void *block);
+bool pcapng__is_packet(const void *block);
 #endif

@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -20,7 +22,8 @@
 #define LANE_MOST (16u << 20)
 #define LANE_LEAST (1u << 20)
 #define WRITE_MOST (1u << 20) /* bytes a write: so often we see whether there is progress */
-#define NAP_MS 50             /* how long a block may lie in a lane that is nearly empty */
+#define OUT_BYTES (2 * SPOOL_BLOCK_MOST + WRITE_MOST)
+#define NAP_MS 50 /* how long a block may lie in a lane that is nearly empty */
 #define PATIENCE_MS 5000
 #define NUDGE SIGURG /* breaks a write that hangs; ignored where nobody asked for it */
 
@@ -32,15 +35,24 @@ struct lane {
 	_Alignas(64) uint64_t head;
 	_Alignas(64) uint64_t tail;
 	uint8_t *bytes; /* mapped twice */
+	/* the writer's line: what has lain long enough ends at `ripe` */
+	uint64_t ripe, ripening, ripening_since;
 };
 
 struct spool {
-	const char *path;
+	char path[PATH_MAX];
 	int fd, wake, event;
 	bool regular, started, woken, stop, abandon;
 	int err;
 	uint64_t progress; /* bytes written: the writer's pulse */
-	uint64_t written, unwritten;
+	uint64_t written, unwritten, past;
+	struct spool_editor editor;
+	struct rotate rotate; /* of zeros: one file */
+	unsigned long long files;
+	uint64_t file_bytes; /* written to the present file */
+	bool over;           /* that was the last file */
+	uint8_t *out;        /* edited, not yet written */
+	size_t out_size;
 	const void *last; /* what stands at the end of the file */
 	size_t last_size;
 	size_t room;
@@ -110,6 +122,8 @@ void *spool__reserve(struct spool *s, unsigned lane, size_t size)
 {
 	struct lane *l = &s->lane[lane];
 
+	if (size > SPOOL_BLOCK_MOST)
+		return NULL;
 	if (l->filled + size - l->seen_tail > s->room)
 		l->seen_tail = __atomic_load_n(&l->tail, __ATOMIC_ACQUIRE);
 	if (l->filled + size - l->seen_tail > s->room || spool__failed(s))
@@ -130,33 +144,39 @@ static void wake(struct spool *s)
 
 void spool__publish(struct spool *s, unsigned lane)
 {
+	size_t much = s->editor.hold_ms ? s->room / 2 : s->room / 8;
 	struct lane *l = &s->lane[lane];
 
 	__atomic_store_n(&l->head, l->filled, __ATOMIC_RELEASE);
-	if (l->filled - l->seen_tail <= s->room / 8)
+	if (l->filled - l->seen_tail <= much)
 		return;
 	l->seen_tail = __atomic_load_n(&l->tail, __ATOMIC_ACQUIRE);
-	if (l->filled - l->seen_tail > s->room / 8)
+	if (l->filled - l->seen_tail > much)
 		wake(s);
 }
 
 /* ---- the writer ---- */
 
-/* Bytes of the whole blocks among the first `size` bytes, and how many they are. */
-static size_t whole_blocks(const uint8_t *at, size_t size, uint64_t *blocks)
+struct blocks {
+	size_t bytes; /* of whole blocks */
+	uint64_t n, packets;
+};
+
+/* What the first `size` bytes hold. */
+static struct blocks count_blocks(const uint8_t *at, size_t size)
 {
-	size_t whole = 0;
+	struct blocks b = {};
 	uint32_t next;
 
-	*blocks = 0;
-	while (size - whole >= 8) {
-		next = pcapng__block_size(at + whole);
-		if (next > size - whole)
+	while (size - b.bytes >= 8) {
+		next = pcapng__block_size(at + b.bytes);
+		if (next > size - b.bytes)
 			break;
-		whole += next;
-		*blocks += 1;
+		b.n++;
+		b.packets += pcapng__is_packet(at + b.bytes);
+		b.bytes += next;
 	}
-	return whole;
+	return b;
 }
 
 static void say_failure(const struct spool *s, int err)
@@ -219,23 +239,132 @@ static void set_failed(struct spool *s, int err)
 	eventfd_write(s->event, 1);
 }
 
+/* Writes what was edited. What does not go out any more is counted. */
+static void flush(struct spool *s)
+{
+	struct blocks all = count_blocks(s->out, s->out_size), went;
+	size_t done;
+	int err = s->err;
+
+	if (!s->out_size)
+		return;
+	done = err ? 0 : write_all(s, s->out, s->out_size, &err);
+	went = count_blocks(s->out, done);
+	s->written += went.packets;
+	s->unwritten += all.packets - went.packets;
+	s->file_bytes += done;
+	s->out_size = 0;
+	if (err && !s->err) {
+		cut_back(s, done - went.bytes);
+		set_failed(s, err);
+	}
+}
+
+static int open_file(struct spool *s, const char *path);
+
+static int close_file(struct spool *s)
+{
+	int err = s->fd >= 0 && close(s->fd) ? -errno : 0;
+
+	s->fd = -1;
+	/* A file on the network may tell only now that it has no room. */
+	return err ? fail(err, NULL, "close %s", s->path) : 0;
+}
+
+static size_t out_room(const struct spool *s)
+{
+	return OUT_BYTES - s->out_size;
+}
+
+/* Ends the present file and begins the next. */
+static void turn(struct spool *s)
+{
+	char name[PATH_MAX];
+	int err;
+
+	if (rotate__is_over(&s->rotate)) {
+		s->over = true;
+		eventfd_write(s->event, 1);
+		return;
+	}
+	s->out_size += s->editor.foot(s->editor.to, s->out + s->out_size, out_room(s));
+	flush(s);
+	if (s->err)
+		return;
+	err = close_file(s);
+	if (!err)
+		err = rotate__next(&s->rotate, time(NULL), name, sizeof(name));
+	if (!err)
+		err = open_file(s, name);
+	if (err) {
+		set_failed(s, err);
+		return;
+	}
+	s->out_size = s->editor.head(s->editor.to, s->out, out_room(s));
+}
+
+static bool is_due(const struct spool *s)
+{
+	return s->rotate.path && !s->over &&
+	       rotate__due(&s->rotate, s->file_bytes + s->out_size, time(NULL));
+}
+
+static size_t take_block(struct spool *s, const uint8_t *block)
+{
+	size_t size = pcapng__block_size(block);
+
+	if (s->out_size >= WRITE_MOST)
+		flush(s);
+	if (!s->err && is_due(s))
+		turn(s);
+	if (s->err)
+		return 0;
+	if (s->over) {
+		s->past++;
+	} else if (s->editor.edit) {
+		s->out_size += s->editor.edit(s->editor.to, block, s->out + s->out_size,
+					      out_room(s));
+	} else {
+		memcpy(s->out + s->out_size, block, size);
+		s->out_size += size;
+	}
+	return size;
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* How far a lane may be emptied: what is published, or the part of it that has lain long enough. */
+static uint64_t lane__ripe(struct spool *s, struct lane *l)
+{
+	uint64_t head = __atomic_load_n(&l->head, __ATOMIC_ACQUIRE), now;
+
+	if (!s->editor.hold_ms || __atomic_load_n(&s->stop, __ATOMIC_ACQUIRE))
+		return head;
+	now = now_ms();
+	if (now - l->ripening_since >= s->editor.hold_ms || head - l->tail > s->room / 2) {
+		l->ripe = l->ripening;
+		l->ripening = head;
+		l->ripening_since = now;
+	}
+	return l->ripe;
+}
+
 /* True when it moved anything. */
 static bool lane__drain(struct spool *s, struct lane *l)
 {
-	uint64_t head = __atomic_load_n(&l->head, __ATOMIC_ACQUIRE), blocks;
-	size_t size = head - l->tail, done, whole;
-	const uint8_t *at = lane__at(s, l, l->tail);
-	int err;
+	uint64_t head = lane__ripe(s, l), tail = l->tail;
 
-	if (!size)
+	if (tail == head)
 		return false;
-	done = write_all(s, at, size, &err);
-	whole = whole_blocks(at, done, &blocks);
-	s->written += blocks;
-	__atomic_store_n(&l->tail, l->tail + whole, __ATOMIC_RELEASE);
-	if (err) {
-		cut_back(s, done - whole);
-		set_failed(s, err);
+	while (tail != head && !s->err) {
+		tail += take_block(s, lane__at(s, l, tail));
+		__atomic_store_n(&l->tail, tail, __ATOMIC_RELEASE);
 	}
 	return true;
 }
@@ -248,6 +377,7 @@ int spool__write(struct spool *s, const void *block, size_t size)
 	if (s->err)
 		return s->err;
 	done = write_all(s, block, size, &err);
+	s->file_bytes += done;
 	if (err) {
 		cut_back(s, done);
 		set_failed(s, err);
@@ -260,17 +390,21 @@ static bool drain(struct spool *s)
 	bool moved = false;
 	unsigned i;
 
+	if (s->editor.ready)
+		s->editor.ready(s->editor.to);
 	for (i = 0; i < s->lanes && !s->err; i++)
 		moved |= lane__drain(s, &s->lane[i]);
+	flush(s);
 	return moved;
 }
 
 static void nap(struct spool *s)
 {
-	struct pollfd p = { .fd = s->wake, .events = POLLIN };
+	struct pollfd p[] = { { .fd = s->wake, .events = POLLIN },
+			      { .fd = s->editor.fd, .events = POLLIN } };
 	eventfd_t n;
 
-	if (poll(&p, 1, NAP_MS) > 0)
+	if (poll(p, 2, NAP_MS) > 0 && p[0].revents)
 		eventfd_read(s->wake, &n);
 	__atomic_store_n(&s->woken, false, __ATOMIC_RELEASE);
 }
@@ -294,15 +428,18 @@ static void *writer(void *to)
 
 static int open_file(struct spool *s, const char *path)
 {
+	bool is_stdout = !strcmp(path, "-");
 	struct stat st;
 
-	s->path = strcmp(path, "-") ? path : "standard output";
-	s->fd = strcmp(path, "-") ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)
-				  : fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+	snprintf(s->path, sizeof(s->path), "%s", is_stdout ? "standard output" : path);
+	s->fd = is_stdout ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)
+			  : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 	if (s->fd < 0)
 		return fail(-errno, "name a file that can be written, or - for standard output",
 			    "open %s for the capture", s->path);
 	s->regular = !fstat(s->fd, &st) && S_ISREG(st.st_mode);
+	s->file_bytes = 0;
+	s->files++;
 	return 0;
 }
 
@@ -313,12 +450,13 @@ int spool__open(struct spool **out, const char *path, unsigned lanes)
 
 	if (!s)
 		return fail(-ENOMEM, NULL, "open %s for the capture", path);
-	s->fd = -1;
+	s->fd = s->editor.fd = -1;
 	s->lanes = lanes;
 	s->room = room_for(lanes);
 	s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	s->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	err = s->wake < 0 || s->event < 0 ? -errno : map_lanes(s);
+	s->out = malloc(OUT_BYTES);
+	err = s->wake < 0 || s->event < 0 ? -errno : s->out ? map_lanes(s) : -ENOMEM;
 	if (err)
 		fail(err, NULL, "make the queue of the capture file");
 	else
@@ -329,6 +467,16 @@ int spool__open(struct spool **out, const char *path, unsigned lanes)
 	}
 	*out = s;
 	return 0;
+}
+
+void spool__edit(struct spool *s, const struct spool_editor *editor)
+{
+	s->editor = *editor;
+}
+
+void spool__rotate(struct spool *s, const struct rotate *r)
+{
+	s->rotate = *r;
 }
 
 static void on_nudge(int number)
@@ -382,14 +530,13 @@ static void join_writer(struct spool *s)
 
 static uint64_t count_left(const struct spool *s)
 {
-	uint64_t left = 0, blocks;
+	uint64_t left = 0;
 	unsigned i;
 
 	for (i = 0; i < s->lanes; i++) {
 		const struct lane *l = &s->lane[i];
 
-		whole_blocks(lane__at(s, l, l->tail), l->filled - l->tail, &blocks);
-		left += blocks;
+		left += count_blocks(lane__at(s, l, l->tail), l->filled - l->tail).n;
 	}
 	return left;
 }
@@ -408,14 +555,14 @@ int spool__finish(struct spool *s, const void *last, size_t size)
 	wake(s);
 	join_writer(s);
 	s->started = false;
-	s->unwritten = count_left(s);
+	s->unwritten += count_left(s);
 	return s->err;
 }
 
 int spool__close(struct spool *s)
 {
-	int err = 0;
 	unsigned i;
+	int err;
 
 	if (!s)
 		return 0;
@@ -423,9 +570,8 @@ int spool__close(struct spool *s)
 		if (s->lane[i].bytes)
 			munmap(s->lane[i].bytes, 2 * s->room);
 	free(s->lane);
-	/* A file on the network may tell only now that it has no room. */
-	if (s->fd >= 0 && close(s->fd))
-		err = fail(-errno, NULL, "close %s", s->path);
+	free(s->out);
+	err = close_file(s);
 	if (s->wake >= 0)
 		close(s->wake);
 	if (s->event >= 0)
@@ -452,4 +598,14 @@ uint64_t spool__written(const struct spool *s)
 uint64_t spool__unwritten(const struct spool *s)
 {
 	return s->unwritten;
+}
+
+uint64_t spool__past(const struct spool *s)
+{
+	return s->past;
+}
+
+unsigned long long spool__files(const struct spool *s)
+{
+	return s->files;
 }

@@ -10,6 +10,7 @@
 #include "attrib/join.h"
 #include "opt.h"
 #include "output.h"
+#include "read_owner.h"
 #include "xdp/harvest.h"
 #include "xdp/match.h"
 #include "xdp/parse.h"
@@ -21,8 +22,9 @@ static const struct usage usage = {
 	.about =
 		"Counts a capture as if it came over the wire: one record for each flow, and a ledger in "
 		"which every packet stands once. Prints a table, largest flows first, and the ledger on "
-		"stderr; with --jsonl, JSON Lines. Who owned a flow is not to be learned from packets, so "
-		"no process is named. '-' reads standard input.",
+		"stderr; with --jsonl, JSON Lines. Who owned a flow is not to be learned from packets, but "
+		"where `wirewho capture` wrote the file, their process stands beside them, and is named. "
+		"'-' reads standard input.",
 	.examples = "wirewho read web.pcapng\n"
 		    "wirewho read web.pcapng 'tcp port 80 or tcp port 443'\n"
 		    "tcpdump -w - -c 1000 | wirewho read - --jsonl flows.jsonl",
@@ -44,10 +46,12 @@ struct reading {
 	pcap_t *pcap;
 	int dlt;
 	struct match match;
+	struct read_owner *owner;
 	struct join *join;
 	struct output *output;
 	struct ledger_line line;
 	struct ledger ledger;
+	struct run_facts facts;
 	int err; /* the output's */
 };
 
@@ -92,9 +96,60 @@ static void count(struct count *to, const struct count *n)
 	to->bytes += n->bytes;
 }
 
+/*
+ * The local end first, where the file says which that is. Returns which end sent the packet, as join__add() wants it.
+ */
+static int orient(struct flow_key *key, unsigned direction)
+{
+	if (direction == PCAPNG_INBOUND)
+		*key = flow_key__reversed(key);
+	else if (direction != PCAPNG_OUTBOUND)
+		return flow_key__canonical(key);
+	return direction == PCAPNG_INBOUND;
+}
+
+/* A number that stands for "the socket that this process has for this flow". */
+static uint64_t cookie_of(const struct flow_key *key, const struct who *who)
+{
+	uint64_t hash = 0xcbf29ce484222325ull ^ who->start ^ (uint64_t)who->pid << 32;
+	const uint8_t *at = (const uint8_t *)key;
+
+	for (size_t i = 0; i < sizeof(*key); i++)
+		hash = (hash ^ at[i]) * 0x100000001b3ull;
+	return hash | 1;
+}
+
+static void tell(struct reading *r, enum owner_kind kind, const struct flow_key *key,
+		 const struct who *who, enum owner_how how)
+{
+	const struct owner_event e = { .time = r->ledger.end,
+				       .kind = kind,
+				       .key = *key,
+				       .cookie = cookie_of(key, who),
+				       .who = *who,
+				       .how = how };
+
+	join__owner(r->join, &e);
+}
+
+/* The owner that the file names, told to the join as a socket would: only when it is another than before. */
+static void own(struct reading *r, const struct flow_key *key, const struct read_note *note)
+{
+	const struct who *mine = &note->process->who, *now;
+	enum owner_how how;
+
+	now = join__who(r->join, key, &how);
+	if (now && now->pid == mine->pid && now->start == mine->start && how <= note->how)
+		return;
+	if (now && (now->pid != mine->pid || now->start != mine->start))
+		tell(r, OWNER_GONE, key, now, how);
+	tell(r, OWNER_SOCKET, key, mine, note->how);
+}
+
 static void take(struct reading *r, const struct pcap_pkthdr *h, const __u8 *data)
 {
 	struct count n = { .packets = 1, .bytes = h->len };
+	const struct read_note note = read_owner__next(r->owner, h->len);
 	uint64_t now = packet__time(h);
 	uint32_t handle = HANDLE_NONE;
 	struct parsed p;
@@ -111,27 +166,35 @@ static void take(struct reading *r, const struct pcap_pkthdr *h, const __u8 *dat
 	count(&r->line.tally.reason[why], &n);
 	if (why != REASON_FLOW)
 		return;
-	dir = flow_key__canonical(&p.flow.key);
+	dir = orient(&p.flow.key, note.direction);
+	if (note.process) {
+		r->facts.owned = true;
+		own(r, &p.flow.key, &note);
+	}
 	if (join__add(r->join, &p.flow.key, dir, &n, p.marks, r->ledger.end, &handle))
 		r->ledger.join_failed_packets++;
-	else
-		count(&r->ledger.by_how[OWNER_NONE], &n);
 }
 
 /* ---- the capture ---- */
 
 static int capture__open(struct reading *r)
 {
-	FILE *file = strcmp(r->file, "-") ? fopen(r->file, "rbe") : stdin;
+	FILE *given = strcmp(r->file, "-") ? fopen(r->file, "rbe") : stdin, *file;
 	char why[PCAP_ERRBUF_SIZE];
+	int err;
 
-	if (!file)
+	if (!given)
 		return fail(-errno, NULL, "read %s", r->file);
+	err = read_owner__open(&r->owner, given, &file);
+	if (err) {
+		fclose(given);
+		return fail(err, NULL, "read %s", r->file);
+	}
 	r->pcap = pcap_fopen_offline_with_tstamp_precision(file, PCAP_TSTAMP_PRECISION_NANO, why);
 	if (!r->pcap) {
 		say(SAY_ERROR, "read %s: %s", r->file, why);
-		if (file != stdin)
-			fclose(file);
+		fclose(file);
+		read_owner__close(r->owner);
 		return -EINVAL;
 	}
 	r->dlt = pcap_datalink(r->pcap);
@@ -160,8 +223,12 @@ static void on_flow(void *to, const struct flow_view *flow)
 		.now = flow->end,
 		.start = flow->start,
 		.end = flow->end,
+		.process = flow->who ? read_owner__process(r->owner, flow->who) : NULL,
 	};
 	int err = r->output->kind->flow(r->output, &record);
+
+	count(&r->ledger.by_how[flow->how], &flow->sent);
+	count(&r->ledger.by_how[flow->how], &flow->received);
 
 	if (!r->err)
 		r->err = err;
@@ -202,18 +269,18 @@ static int read_all(struct reading *r)
 static int run(struct reading *r, const char *jsonl)
 {
 	static const char *const ifname[] = { "" };
-	struct run_facts facts = { .ifname = ifname, .links = 1, .file = r->file };
 	const struct output_kind *kind = jsonl ? &output_jsonl : &output_table;
 	int err = capture__open(r), closed;
 
 	if (err)
 		return err;
-	err = join__open(&r->join, &(struct join_opts){ .live = false });
+	r->facts = (struct run_facts){ .ifname = ifname, .links = 1, .file = r->file };
+	err = join__open(&r->join, &(struct join_opts){ .live = true });
 	if (err) {
 		fail(err, NULL, "make the table of flows");
 		goto close_capture;
 	}
-	err = kind->open(&r->output, jsonl, &facts);
+	err = kind->open(&r->output, jsonl, &r->facts);
 	if (err)
 		goto close_join;
 	err = read_all(r);
@@ -223,6 +290,7 @@ close_join:
 	join__close(r->join);
 close_capture:
 	pcap_close(r->pcap);
+	read_owner__close(r->owner);
 	return err;
 }
 

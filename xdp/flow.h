@@ -210,12 +210,14 @@ struct sampling {
 flow_assert(sizeof(struct sampling) == 24, "sampling: no holes");
 
 /*
- * Inline: how much the engine of one queue can take. The program redirects while used < limit, so a reader that stopped
- * costs nothing but passes. Each member is written by one side only, and stands in a cache line of its own.
+ * Inline: how much the engine of one queue can take, and until when that holds. The program redirects while used < limit,
+ * and until `until`: a reader that stopped costs a moment, and then nothing but passes; without the time, few packets at
+ * a time would go on filling what room there is. Each side writes a cache line of its own.
  */
 struct credit {
 	__u64 limit; /* user space: frames taken back so far + room for more */
-	__u64 engine[7];
+	__u64 until; /* user space: CLOCK_MONOTONIC ns */
+	__u64 engine[6];
 	__u64 used; /* the program: frames redirected so far */
 	__u64 program[7];
 };

@@ -130,9 +130,10 @@ static __always_inline int inline_(struct xdp_md *ctx, struct tally *t, const st
 		return sampled_as(t, SAMPLE_TOO_LONG, f);
 	if (!c || !bpf_map_lookup_elem(&sockets, &queue))
 		return sampled_as(t, SAMPLE_NO_SOCKET, f);
-	if (c->used >= *(volatile __u64 *)&c->limit)
+	if (c->used >= *(volatile __u64 *)&c->limit ||
+	    bpf_ktime_get_coarse_ns() >= *(volatile __u64 *)&c->until)
 		return sampled_as(t, SAMPLE_NO_CREDIT, f);
-	c->used++;
+	__sync_fetch_and_add(&c->used, 1); /* generic XDP runs one queue on several CPUs */
 	return redirect(ctx, t, f);
 }
 

@@ -8,7 +8,7 @@ cap__pair 1
 
 refused() {
     rm -f "$CAP_FILE"
-    srv timeout 10 "$WIREWHO" capture -i $SRV_IF -w "$CAP_FILE" 2>"$CAP_ERR"
+    srv timeout 10 "$WIREWHO" capture -i $SRV_IF --sample tap -w "$CAP_FILE" 2>"$CAP_ERR"
     is "$1: the exit code" $? 1
     contains "$1: the message" "$(cat "$CAP_ERR")" "tap $SRV_IF: it carries this host's own address $2"
     contains "$1: the message" "$(cat "$CAP_ERR")" "--force"
@@ -30,7 +30,7 @@ allowed "link-local only"
 
 must ip -n "$SRV" address add $SRV4/24 dev $SRV_IF
 refused "IPv4" $SRV4
-cap__start --force 'udp port 9000'
+cap__start --sample tap --force 'udp port 9000'
 cap__send 100 --rate 1000
 cap__end
 contains "forced: the note" "$(cat "$CAP_ERR")" "will not reach it (--force)"

@@ -28,8 +28,6 @@ hooks=$(hooks "$SRV" "$SRV_IF")
 # wrong usage
 says "no file" 2 '-w FILE' "$WIREWHO" capture -i $SRV_IF
 capture "no interface" 2 '-i IF'
-capture "inline" 2 '--sample inline is not available' -i $SRV_IF --sample inline
-capture "copy" 2 '--sample copy is not available' -i $SRV_IF --sample copy
 capture "no such way to sample" 2 'tap, inline, copy' -i $SRV_IF --sample all
 capture "no expression" 2 'prot' -i $SRV_IF 'tcp prot 80'
 capture "no queues" 2 'queues' -i $SRV_IF --queues 0

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include "capture_owner.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+#include "attrib/join.h"
+#include "attrib/owners.h"
+#include "xdp/harvest.h"
+#include "xdp/link.h"
+#include "xdp/parse.h"
+#include "xdp/say.h"
+
+#define NS 1000000000ull
+#define CLOSED_AFTER \
+	(CAPTURE_OWNER_HOLD_MS * 5 * 1000000ull) /* a closed socket's packets have been asked for */
+#define CLOSED_MAX 65536                         /* a power of two */
+#define FLOWS_MAX (1u << 18)
+#define FORGET_AFTER (60 * NS)
+
+struct capture_owner {
+	struct owners *owners;
+	struct join *join;
+	struct process_table *processes;
+	struct owner_event *closed; /* OWNER_GONE that wait: a ring */
+	uint32_t closed_first, closed_next;
+	uint64_t now, ticked; /* CLOCK_MONOTONIC */
+	uint64_t lost;
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * NS + t.tv_nsec;
+}
+
+/* ---- events ---- */
+
+static void close_first(struct capture_owner *o)
+{
+	join__owner(o->join, &o->closed[o->closed_first++ % CLOSED_MAX]);
+}
+
+/* Packets that came before the end of their socket are still on their way to us. */
+static void on_event(void *to, const struct owner_event *e)
+{
+	struct capture_owner *o = to;
+
+	process_table__event(o->processes, e);
+	if (e->kind != OWNER_GONE) {
+		join__owner(o->join, e);
+		return;
+	}
+	if (o->closed_next - o->closed_first == CLOSED_MAX)
+		close_first(o);
+	o->closed[o->closed_next++ % CLOSED_MAX] = *e;
+}
+
+static void close_sockets(struct capture_owner *o)
+{
+	while (o->closed_first != o->closed_next &&
+	       o->closed[o->closed_first % CLOSED_MAX].time + CLOSED_AFTER < o->now)
+		close_first(o);
+}
+
+/* Nobody asks for sums here; a flow that was reported can be forgotten. */
+static void ignore(void *to, const struct flow_view *view)
+{
+	(void)to, (void)view;
+}
+
+/* What was lost is in the sockets themselves. */
+static void make_good(struct capture_owner *o)
+{
+	uint64_t lost = owners__lost(o->owners);
+
+	if (lost == o->lost)
+		return;
+	o->lost = lost;
+	join__snapshot_begins(o->join);
+	if (!owners__snapshot(o->owners))
+		join__snapshot_ends(o->join);
+}
+
+void capture_owner__read(struct capture_owner *o)
+{
+	owners__read(o->owners);
+	o->now = now_ns();
+	close_sockets(o);
+	if (o->now - o->ticked < NS)
+		return;
+	o->ticked = o->now;
+	make_good(o);
+	join__report(o->join, o->now, ignore, NULL);
+	join__tick(o->join, o->now);
+	process_table__tick(o->processes, o->now);
+}
+
+int capture_owner__fd(const struct capture_owner *o)
+{
+	return owners__fd(o->owners);
+}
+
+uint64_t capture_owner__lost(const struct capture_owner *o)
+{
+	return owners__lost(o->owners);
+}
+
+/* ---- packets ---- */
+
+static enum reason parse(const struct captured *c, struct parsed *p)
+{
+	const __u8 *end = c->data + c->caplen;
+
+	return c->raw ? parse__raw(c->data, end, c->link, p)
+		      : parse__frame(c->data, end, -1, c->link, p);
+}
+
+const struct process *capture_owner__of(struct capture_owner *o, const struct captured *c,
+					enum owner_how *how)
+{
+	const struct count n = { .packets = 1, .bytes = c->length };
+	uint32_t handle = HANDLE_NONE;
+	const struct who *who;
+	struct flow_key key;
+	struct parsed p;
+
+	*how = OWNER_NONE;
+	if (parse(c, &p) != REASON_FLOW)
+		return NULL;
+	key = flow_key__reversed(&p.flow.key);
+	/* The flow keeps its owner when the socket is gone. Without memory for it the sockets alone answer. */
+	join__add(o->join, &key, 1, &n, p.marks, o->now, &handle);
+	who = join__who(o->join, &key, how);
+	return who ? process_table__get(o->processes, who) : NULL;
+}
+
+/* ---- making ---- */
+
+static int open_parts(struct capture_owner *o)
+{
+	const struct join_opts join = { .live = true,
+					.forget_after = FORGET_AFTER,
+					.flows_max = FLOWS_MAX };
+	int err = process_table__open(&o->processes);
+
+	o->closed = calloc(CLOSED_MAX, sizeof(*o->closed));
+	if (!err)
+		err = o->closed ? join__open(&o->join, &join) : -ENOMEM;
+	return err ? fail(err, NULL, "make the table of owners") : 0;
+}
+
+int capture_owner__open(struct capture_owner **out, unsigned links)
+{
+	struct capture_owner *o = calloc(1, sizeof(*o));
+	uint64_t netns = link__netns();
+	unsigned i;
+	int err;
+
+	if (!o)
+		return fail(-ENOMEM, NULL, "make the table of owners");
+	o->now = o->ticked = now_ns();
+	err = open_parts(o);
+	for (i = 0; i < links && !err; i++)
+		join__set_netns(o->join, i, netns);
+	if (!err)
+		err = owners__open(&o->owners, on_event, o);
+	if (!err)
+		err = owners__snapshot(o->owners);
+	if (err) {
+		capture_owner__close(o);
+		return err;
+	}
+	*out = o;
+	return 0;
+}
+
+void capture_owner__close(struct capture_owner *o)
+{
+	if (!o)
+		return;
+	owners__close(o->owners);
+	join__close(o->join);
+	process_table__close(o->processes);
+	free(o->closed);
+	free(o);
+}
