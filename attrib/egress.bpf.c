@@ -31,7 +31,7 @@ static __always_inline enum reason parse_all(struct __sk_buff *skb, struct parse
 	enum reason why = parse(skb, p);
 	__u32 linear = (__u32)(skb->data_end - skb->data);
 
-	if (why == REASON_FLOW || linear >= skb->len || linear >= PARSE_REACH)
+	if (!parse__is_short(why) || linear >= skb->len)
 		return why;
 	if (bpf_skb_pull_data(skb, skb->len < PARSE_REACH ? skb->len : PARSE_REACH))
 		return why;

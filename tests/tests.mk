@@ -23,7 +23,7 @@ $(UNIT): %: %.o $(LIBOBJ)
 
 test:
 	@sh tests/packages.sh install build test
-	@$(MAKE) --no-print-directory wirewho unit
+	@$(MAKE) --no-print-directory wirewho unit $(OUT)/bench/generator
 	@bash tests/run $(ONLY)
 
 # ------------------------------------------------------------------------------------------------------------- check

@@ -13,8 +13,8 @@
 
 #define PARSE_VLANS 2
 #define PARSE_EXTS 8
-/* The longest run of headers worth having in one piece: what a caller with scattered data should linearise. */
-#define PARSE_REACH 256
+/* How much of a frame a caller with scattered data has to put in one piece when the headers seem to be cut short. */
+#define PARSE_REACH 4096
 
 #if defined(__bpf__)
 #define parse_inline static __attribute__((always_inline)) inline
@@ -81,6 +81,13 @@ struct parsed {
 	__u8 tags;     /* VLAN tags walked */
 	__u8 marks;    /* enum flow_mark */
 };
+
+/* Would more bytes of the frame have helped? */
+parse_inline int parse__is_short(enum reason why)
+{
+	return why == REASON_ETH_SHORT || why == REASON_VLAN_SHORT || why == REASON_IP4_SHORT ||
+	       why == REASON_IP6_SHORT || why == REASON_IP6_EXT_SHORT || why == REASON_L4_SHORT;
+}
 
 parse_inline int parse__is_vlan(__u16 type)
 {

@@ -249,7 +249,8 @@ quiet() {
 # ------------------------------------------------------------------------------------------------- servers and clients
 
 # nginx__start NS [WORKERS [CONFIGURATION]]: port 80, both families; /small is 612 bytes, /big is 100 MB. The third is
-# text for its `server` block. $NGINX_PID is the master's pid; everything nginx writes is in $TMP/nginx.
+# text for its `server` block. With NGINX_LISTEN=reuseport each worker has a listening socket of its own, and the kernel
+# spreads the connections over them. $NGINX_PID is the master's pid; everything nginx writes is in $TMP/nginx.
 nginx__start() {
     local ns=$1 dir=$TMP/nginx
     need nginx curl
@@ -270,7 +271,7 @@ nginx__start() {
 	    keepalive_requests 100000000;
 	    client_body_temp_path $dir/t1; proxy_temp_path $dir/t2; fastcgi_temp_path $dir/t3;
 	    uwsgi_temp_path $dir/t4; scgi_temp_path $dir/t5;
-	    server { listen 80; listen [::]:80; root $dir/www; ${3-} }
+	    server { listen 80 ${NGINX_LISTEN-}; listen [::]:80 ${NGINX_LISTEN-}; root $dir/www; ${3-} }
 	}
 	END
     bg "$ns" nginx -p "$dir" -e "$dir/error.log" -c "$dir/nginx.conf" 2>"$dir/stderr"

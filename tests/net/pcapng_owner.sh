@@ -8,13 +8,14 @@
 
 need tshark capinfos tcpdump jq wrk
 net__pair
+NGINX_LISTEN=reuseport # so that both workers get connections
 nginx__start "$SRV" 2
 workers=$(nginx__workers | tr '\n' ' ')
 list() { echo "$*" | tr ' ' ','; }
 
 load() {
-    wrk__run "$CLI" "${1:-1}" 8 "http://$SRV4/small"
-    wrk__run "$CLI" "${1:-1}" 8 "http://[$SRV6]/small"
+    wrk__run "$CLI" "${1:-1}" 16 "http://$SRV4/small"
+    wrk__run "$CLI" "${1:-1}" 16 "http://[$SRV6]/small"
 }
 
 # field FILE NAME...: of each IP packet
