@@ -6,7 +6,8 @@
  *
  * BPF_PROG_TEST_RUN with BPF_F_TEST_XDP_LIVE_FRAMES (kernel commit b530e9e1063e) runs a program once for each frame of a
  * batch; the program writes frame i out of mapped memory and returns XDP_PASS, and the kernel receives the result on
- * the interface named as ingress. The interface's own XDP programs do not see it again.
+ * the interface named as ingress. A native XDP program on it does not see them again (a
+ * generic one would).
  *
  * The program is attached to a veth end that is down, in a network namespace of its own: a program attached nowhere
  * would make the kernel wait for a grace period of some 13 ms at every batch (its XDP dispatcher changes). Namespace and
