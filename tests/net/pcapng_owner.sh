@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# timeout: 120
+# timeout: 400
 # A capture that names the process of every packet: nginx under load, copied on its way; read by tshark, tcpdump, capinfos
 # and by `wirewho read`. Then what is left out by owner, and by what only libpcap can select.
 . "$(dirname "$0")/lib.sh"
