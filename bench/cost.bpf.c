@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Programs for bench/cost: the same packet, a different flow each run, counted in different ways. The flow number walks
- * through all of them in an order that no prefetcher guesses (a full-period linear congruential generator).
+ * through all of them by a linear congruential generator of full period: one by one while the tables are filled, then in
+ * an order that no prefetcher guesses. Were both the same order, a table that hands out its elements one after the other
+ * would be read in sequence, as no traffic does.
  */
 #include "xdp/meter.bpf.c"
 
 const volatile __u32 flows_mask = 0; /* number of flows - 1, a power of two minus one */
 
-__u32 turn = 0;
+__u32 turn = 0, multiplier = 1, increment = 1;
 
 /* Writes the flow's number into the source address, as if another packet had come: one store, as wide as its load. */
 static __always_inline int vary(struct xdp_md *ctx)
@@ -16,7 +18,7 @@ static __always_inline int vary(struct xdp_md *ctx)
 
 	if ((void *)(data + 54) > (void *)(long)ctx->data_end)
 		return 0;
-	turn = turn * 1664525u + 1013904223u;
+	turn = turn * multiplier + increment;
 	*(__u32 *)(data + 26) = 10 | (turn & flows_mask) << 8;
 	return 1;
 }
