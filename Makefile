@@ -23,7 +23,7 @@ BPFFLAGS := -target bpf -mcpu=v3 -O2 -g -D__TARGET_ARCH_$(ARCH) -I. -I$(OUT) -I/
             -Wall -Wextra -Wno-unused-parameter
 
 BPF     := $(wildcard $(ROOMS:%=%/*.bpf.c))
-SRC     := $(filter-out $(BPF),$(wildcard $(ROOMS:%=%/*.c)))
+SRC     := $(filter-out $(BPF),$(wildcard $(ROOMS:%=%/*.c) tools/*/*.c))
 OBJ     := $(SRC:%.c=$(OUT)/%.o)
 SKEL    := $(BPF:%.bpf.c=$(OUT)/%.skel.h)
 LIBOBJ  := $(filter-out $(OUT)/tools/main.o,$(OBJ))

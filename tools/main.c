@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "opt.h"
-#include "verbs.h"
+#include "tools/verbs/verbs.h"
 #include "xdp/say.h"
 
 static const struct verb verbs[] = {

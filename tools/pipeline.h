@@ -7,7 +7,7 @@
  */
 #include <stdbool.h>
 #include <stdint.h>
-#include "output.h"
+#include "tools/outputs/output.h"
 #include "xdp/attach.h"
 #include "xdp/match.h"
 

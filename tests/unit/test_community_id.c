@@ -7,7 +7,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 #include <cmocka.h>
-#include "tools/community_id.h"
+#include "tools/outputs/community_id.h"
 
 static const struct {
 	uint8_t proto;

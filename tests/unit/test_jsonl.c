@@ -12,7 +12,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include <jansson.h>
-#include "tools/output.h"
+#include "tools/outputs/output.h"
 #include "tools/text.h"
 
 #define COUNT(a) (sizeof(a) / sizeof(*(a)))

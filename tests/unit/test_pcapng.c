@@ -11,10 +11,10 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include <pcap/pcap.h>
-#include "tools/capture_owner.h"
-#include "tools/pcapng.h"
-#include "tools/pcapng_reader.h"
-#include "tools/rotate.h"
+#include "tools/capture/owner.h"
+#include "tools/capture/pcapng.h"
+#include "tools/capture/pcapng_reader.h"
+#include "tools/capture/rotate.h"
 
 #define T0 1700000000123456789ull
 

@@ -16,8 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
-#include "tools/pcapng.h"
-#include "tools/spool.h"
+#include "tools/capture/pcapng.h"
+#include "tools/capture/spool.h"
 
 #define LANES 3
 #define LANE_BYTES (16u << 20) /* what a lane of three has */

@@ -10,7 +10,7 @@
 #include <locale.h>
 #include <arpa/inet.h>
 #include <cmocka.h>
-#include "tools/view.h"
+#include "tools/outputs/view.h"
 
 #define SECOND 1000000000ull
 #define HAN "\xe6\x97\xa5\xe6\x9c\xac" /* two characters, four columns */

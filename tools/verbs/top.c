@@ -5,11 +5,11 @@
 #include <errno.h>
 #include <locale.h>
 #include <stdlib.h>
-#include "opt.h"
-#include "pipeline.h"
-#include "screen.h"
-#include "top_json.h"
-#include "watch.h"
+#include "tools/opt.h"
+#include "tools/pipeline.h"
+#include "tools/outputs/screen.h"
+#include "tools/outputs/top_json.h"
+#include "tools/watch.h"
 #include "xdp/say.h"
 
 static const struct usage usage = {

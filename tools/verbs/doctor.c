@@ -9,9 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "doctor.h"
-#include "hooks.h"
-#include "opt.h"
+#include "tools/doctor/doctor.h"
+#include "tools/hooks.h"
+#include "tools/opt.h"
 #include "xdp/say.h"
 
 #define LINE_WIDTH 100

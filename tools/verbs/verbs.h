@@ -2,7 +2,7 @@
 #ifndef WIREWHO_VERBS_H
 #define WIREWHO_VERBS_H
 /*
- * The verbs, one file each (verb_NAME.c). argv[0] is the verb. Each returns the exit code: 0 done, 1 failed
+ * The verbs, one file each (NAME.c here). argv[0] is the verb. Each returns the exit code: 0 done, 1 failed
  * (the reason was said), 2 wrong usage.
  */
 int verb_top(int argc, char **argv);

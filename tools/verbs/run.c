@@ -3,9 +3,9 @@
 #include "verbs.h"
 
 #include <stddef.h>
-#include "opt.h"
-#include "pipeline.h"
-#include "watch.h"
+#include "tools/opt.h"
+#include "tools/pipeline.h"
+#include "tools/watch.h"
 #include "xdp/say.h"
 
 static const struct usage usage = {

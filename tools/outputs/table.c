@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include "text.h"
+#include "tools/text.h"
 #include "xdp/say.h"
 
 #define END_SIZE (INET6_ADDRSTRLEN + sizeof("[]:65535"))

@@ -18,8 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 #include <xdp/libxdp.h>
-#include "hooks.h"
-#include "opt.h"
+#include "tools/hooks.h"
+#include "tools/opt.h"
 #include "xdp/say.h"
 
 #define PIN_DIRECTORY "wirewho"

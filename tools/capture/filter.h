@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "attrib/process.h"
-#include "opt.h"
+#include "tools/opt.h"
 
 struct capture_filter_opts {
 	const char *expression;                     /* pcap-filter, or NULL */

@@ -15,8 +15,8 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "hooks.h"
-#include "netlink.h"
+#include "tools/hooks.h"
+#include "tools/netlink.h"
 #include "xdp/link.h"
 #include "xdp/probe.h"
 

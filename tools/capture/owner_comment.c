@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Owners as a packet's comment: for readers that know no other way. */
-#include "capture_owner.h"
+#include "owner.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "output.h"
+#include "tools/outputs/output.h"
 
 struct writing {
 	char *at;

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 #include "community_id.h"
-#include "text.h"
+#include "tools/text.h"
 #include "xdp/say.h"
 
 struct jsonl {

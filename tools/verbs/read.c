@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include "attrib/join.h"
-#include "opt.h"
-#include "output.h"
-#include "read_owner.h"
+#include "tools/opt.h"
+#include "tools/outputs/output.h"
+#include "tools/capture/read_owner.h"
 #include "xdp/harvest.h"
 #include "xdp/match.h"
 #include "xdp/parse.h"

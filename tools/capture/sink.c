@@ -11,7 +11,7 @@
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
-#include "text.h"
+#include "tools/text.h"
 #include "xdp/link.h"
 #include "xdp/say.h"
 

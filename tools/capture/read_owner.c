@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "capture_owner.h"
+#include "owner.h"
 #include "pcapng_reader.h"
 
 #define BUCKETS 4096

@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "capture.h"
-#include "opt.h"
-#include "own_address.h"
-#include "watch.h"
+#include "tools/capture/capture.h"
+#include "tools/opt.h"
+#include "tools/own_address.h"
+#include "tools/watch.h"
 #include "xdp/match.h"
 #include "xdp/say.h"
 

@@ -4,7 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <jansson.h>
-#include "text.h"
+#include "tools/text.h"
 #include "xdp/say.h"
 
 static json_t *count_json(const struct count *n)

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "af_xdp/reinject.h"
-#include "output.h"
+#include "tools/outputs/output.h"
 #include "xdp/say.h"
 
 void capture_losses__output(struct capture_losses *l, const struct capture_sink *s)

@@ -16,8 +16,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "af_xdp/engine.h"
-#include "capture_filter.h"
-#include "capture_owner.h"
+#include "filter.h"
+#include "owner.h"
 #include "pcapng.h"
 #include "spool.h"
 #include "xdp/attach.h"
@@ -52,7 +52,7 @@ struct capture_opts {
 /* Until a signal, the count, or an error. Returns the exit code; what went wrong was said, the summary printed. */
 int capture__run(const struct capture_opts *opts);
 
-/* ---- capture_sink.c: from the engine into the file ---- */
+/* ---- sink.c: from the engine into the file ---- */
 
 /* What became of frames that a lane was handed. */
 struct capture_lane {
@@ -101,7 +101,7 @@ int capture_sink__open(struct capture_sink *s, const struct capture_opts *opts, 
 int capture_sink__close(struct capture_sink *s); /* 0 or -errno (said); fine on zeros */
 struct frame_sink capture_sink__frames(struct capture_sink *s);
 
-/* ---- capture_losses.c: where every frame went ---- */
+/* ---- losses.c: where every frame went ---- */
 
 struct capture_link_losses {
 	const char *ifname;
@@ -131,7 +131,7 @@ uint64_t capture_link_losses__matched(const struct capture_link_losses *k);
 size_t capture_sink__statistics(const struct capture_losses *l, uint64_t start, uint64_t end,
 				void **out);
 
-/* ---- capture_behind.c: who would see the packets after us ---- */
+/* ---- behind.c: who would see the packets after us ---- */
 
 struct attachment;
 
