@@ -20,6 +20,6 @@ $(filter-out %/generator,$(BENCH)): %: %.o
 
 $(BENCH): $(filter-out $(OUT)/tools/%,$(LIBOBJ)) $(OUT)/tools/opt.o
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS) -lm
 
 -include $(BENCH_OBJ:.o=.d) $(BENCH_BPF:%.bpf.c=$(OUT)/%.bpf.d)

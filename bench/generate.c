@@ -13,8 +13,8 @@
 
 struct options {
 	const char *ifname, *json;
-	uint64_t flows, frames, seconds, size, cpu;
-	bool ip6, udp;
+	uint64_t flows, frames, seconds, size, cpu, rate, zipf;
+	bool ip6, udp, imix;
 };
 
 static const struct usage usage = {
@@ -55,8 +55,11 @@ static int run(const struct options *o)
 	struct generator_opts opts = { .ifname = o->ifname,
 				       .flows = o->flows,
 				       .size = o->size,
+				       .imix = o->imix,
 				       .ip6 = o->ip6,
-				       .udp = o->udp };
+				       .udp = o->udp,
+				       .zipf = o->zipf / 100.0,
+				       .rate = o->rate };
 	struct generated sent;
 	struct generator *g;
 	int err = o->cpu == CPU_ANY ? 0 : generator__pin(o->cpu);
@@ -99,6 +102,13 @@ int main(int argc, char **argv)
 		{ 0, "seconds", "S", "how long to send", OPT_NUMBER, &o.seconds, 1, 1000000, NULL },
 		{ 0, "size", "B", "bytes of a frame, without FCS (60)", OPT_NUMBER, &o.size, 14,
 		  65536, NULL },
+		{ 0, "imix", NULL, "60, 590 and 1514 bytes, seven, four and one of twelve",
+		  OPT_FLAG, &o.imix, 0, 0, NULL },
+		{ 0, "zipf", "S",
+		  "flows by Zipf's law with the exponent S/100 (100 is the classic), not uniform",
+		  OPT_NUMBER, &o.zipf, 1, 1000, NULL },
+		{ 0, "rate", "N", "frames a second at most", OPT_NUMBER, &o.rate, 1, 1ull << 40,
+		  NULL },
 		{ 0, "ip6", NULL, "IPv6 instead of IPv4", OPT_FLAG, &o.ip6, 0, 0, NULL },
 		{ 0, "udp", NULL, "UDP instead of TCP", OPT_FLAG, &o.udp, 0, 0, NULL },
 		{ 0, "cpu", "N", "run on this CPU (any)", OPT_NUMBER, &o.cpu, 0, 1023, NULL },

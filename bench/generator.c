@@ -9,6 +9,7 @@
 #include <linux/if_ether.h>
 #include <linux/if_link.h>
 #include <linux/sockios.h>
+#include <math.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -21,11 +22,14 @@
 #include <time.h>
 #include <unistd.h>
 #include "xdp/say.h"
+#include "generator_draws.h"
 #include "bench/generator.skel.h"
 
 #define FRAME_MOST 3400 /* a live frame's page also holds its headroom and its description */
 #define CALL_FRAMES 65536
 #define FIRST_FLOW 0x0a000000u
+#define ZIPF_FLOWS (1u << 24)
+#define PACES 2000 /* calls a second when the rate is limited, if that is a frame or more each */
 
 struct generator {
 	struct generator_opts opts;
@@ -191,6 +195,37 @@ static uint64_t step_for(uint64_t flows)
 	return step % flows;
 }
 
+/* The rank whose part of the sum holds x. */
+static uint32_t rank_at(const double *sum, uint64_t n, double x)
+{
+	uint64_t low = 0, high = n - 1, middle;
+
+	while (low < high) {
+		middle = (low + high) / 2;
+		if (sum[middle] < x)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static int draw(struct generator *g)
+{
+	unsigned short seed[3] = { 0x330e, 0x7711, 0x2026 };
+	uint64_t n = g->opts.flows, i;
+	double *sum = calloc(n, sizeof(*sum));
+
+	if (!sum)
+		return -ENOMEM;
+	for (i = 0; i < n; i++)
+		sum[i] = (i ? sum[i - 1] : 0) + pow(i + 1, -g->opts.zipf);
+	for (i = 0; i < DRAWS; i++)
+		g->skel->bss->drawn[i] = rank_at(sum, n, erand48(seed) * sum[n - 1]);
+	free(sum);
+	return 0;
+}
+
 static int load(struct generator *g)
 {
 	const struct generator_opts *o = &g->opts;
@@ -199,13 +234,18 @@ static int load(struct generator *g)
 	g->skel = generator_bpf__open();
 	if (!g->skel)
 		return -errno;
+	g->skel->rodata->by_draw = o->zipf > 0;
+	g->skel->rodata->mixed = !o->imix ? 0 : headers(o) > MIX_SMALL ? headers(o) : MIX_SMALL;
+	g->skel->rodata->ip_at = ETH_HLEN + (o->ip6 ? 4 : 2);
+	g->skel->rodata->ip_less = ETH_HLEN + (o->ip6 ? 40 : 0);
+	g->skel->rodata->l4_at = o->udp ? headers(o) - 8 + 4 : 0;
 	g->skel->rodata->place = ETH_HLEN + (o->ip6 ? 20 : 12);
 	g->skel->rodata->first = FIRST_FLOW;
 	g->skel->rodata->flows = o->flows;
 	g->skel->rodata->step = step_for(o->flows);
 	g->skel->rodata->action = o->alone ? XDP_DROP : XDP_TX;
 	err = generator_bpf__load(g->skel);
-	return err;
+	return err || o->zipf <= 0 ? err : draw(g);
 }
 
 /*
@@ -241,6 +281,11 @@ static int anchor(struct generator *g)
 
 static int check(const struct generator_opts *o)
 {
+	if (o->zipf > 0 && o->flows > ZIPF_FLOWS) {
+		say(SAY_ERROR, "draw from %llu flows by Zipf's law: %u at most",
+		    (unsigned long long)o->flows, ZIPF_FLOWS);
+		return -EINVAL;
+	}
 	if (o->size < headers(o) || o->size > FRAME_MOST) {
 		say(SAY_ERROR, "a frame of %u bytes cannot be made: %u to %u can", o->size,
 		    headers(o), FRAME_MOST);
@@ -249,26 +294,30 @@ static int check(const struct generator_opts *o)
 	return 0;
 }
 
-int generator__open(struct generator **out, const struct generator_opts *opts)
+int generator__open(struct generator **out, const struct generator_opts *asked)
 {
+	struct generator_opts opts = *asked;
 	struct generator *g;
-	int err = check(opts);
+	int err;
 
+	if (opts.imix)
+		opts.size = MIX_LARGE;
+	err = check(&opts);
 	if (err)
 		return err;
 	g = calloc(1, sizeof(*g));
 	if (!g)
 		return -ENOMEM;
-	g->opts = *opts;
+	g->opts = opts;
 	g->netns = g->anchor = -1;
-	g->ifindex = if_nametoindex(opts->ifname);
+	g->ifindex = if_nametoindex(opts.ifname);
 	fill(g);
 	err = g->ifindex ? load(g) : -ENODEV;
 	if (!err)
 		err = anchor(g);
 	if (err) {
 		fail(err, "it needs root and kernel 5.18", "prepare to send out of %s",
-		     opts->ifname);
+		     opts.ifname);
 		generator__close(g);
 		return err;
 	}
@@ -319,15 +368,35 @@ static int read_counters(const struct generator *g, uint64_t *sent, uint64_t *re
 	return err ? err : driver__counter(g->opts.ifname, "_xdp_xmit_errors", refused);
 }
 
+/* Sleeps until so many frames are due. A signal ends it early. */
+static int keep_pace(const struct generator *g, double start, uint64_t made)
+{
+	double due = start + (double)made / g->opts.rate;
+	struct timespec t = { .tv_sec = due, .tv_nsec = (due - (time_t)due) * 1e9 };
+
+	return g->opts.rate ? -clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) : 0;
+}
+
+/* Frames for the next call. */
+static uint64_t portion(const struct generator *g, uint64_t frames, uint64_t made)
+{
+	uint64_t most = g->opts.rate ? (g->opts.rate + PACES - 1) / PACES : CALL_FRAMES;
+
+	return frames && frames - made < most ? frames - made : most;
+}
+
 static int send_all(struct generator *g, uint64_t frames, double seconds, struct generated *out)
 {
-	uint64_t before = g->skel->bss->made;
+	uint64_t before = g->skel->bss->made, bytes = g->skel->bss->bytes;
 	double start = now_seconds();
 	int err;
 
 	do {
-		err = send_some(g, frames ? frames - out->made : CALL_FRAMES);
+		err = keep_pace(g, start, out->made);
+		if (!err)
+			err = send_some(g, portion(g, frames, out->made));
 		out->made = g->skel->bss->made - before;
+		out->bytes = g->skel->bss->bytes - bytes;
 		out->seconds = now_seconds() - start;
 	} while (!err && (!frames || out->made < frames) &&
 		 (seconds <= 0 || out->seconds < seconds));
@@ -342,7 +411,7 @@ static int settle(const struct generator *g, uint64_t sent, uint64_t refused, st
 		return err;
 	out->sent -= sent;
 	out->refused -= refused;
-	out->bytes = out->sent * g->opts.size;
+	out->bytes = g->opts.imix ? out->bytes : out->sent * g->opts.size;
 	if (out->sent + out->refused == out->made)
 		return 0;
 	say(SAY_ERROR,

@@ -8,7 +8,7 @@
  *
  * Flow n differs from flow 0 in the source address only: 10.0.0.0 + n, or fd77::a00:0 + n. The order is a walk by a
  * constant step with the full period: each of N flows once in N frames, and neighbours in time are far apart in number.
- * With 2^32 flows none comes twice. Checksums are not valid, and the frames are addressed to no real station: they are for
+ * With 2^32 flows none comes twice. By Zipf's law the order is 262 144 draws, the same in every run, over and over. Checksums are not valid, and the frames are addressed to no real station: they are for
  * programs, and a stack drops them.
  */
 #include <stdbool.h>
@@ -20,20 +20,23 @@ struct generator_opts {
 	const char *ifname; /* in the current network namespace */
 	uint64_t flows;     /* 1 to 2^32 */
 	unsigned size;      /* bytes of a frame, without FCS */
-	bool ip6, udp;      /* else IPv4 and TCP */
-	bool alone;         /* drop each frame instead of sending it: the generator's own speed */
+	bool imix; /* instead of size: 60 (74 for TCP over IPv6), 590 and 1514 bytes, seven, four and one of twelve */
+	bool ip6, udp; /* else IPv4 and TCP */
+	double zipf; /* 0: every flow alike; else the exponent by which a flow's share falls with its rank */
+	uint64_t rate; /* frames a second at most; 0: as fast as it goes */
+	bool alone;    /* drop each frame instead of sending it: the generator's own speed */
 };
 
 struct generated {
 	uint64_t made;    /* frames */
 	uint64_t sent;    /* frames that the interface took */
-	uint64_t bytes;   /* of those */
+	uint64_t bytes;   /* of those; where sizes are mixed, of all that were made */
 	uint64_t refused; /* the ring at the other end was full */
 	double seconds;
 };
 
 /* Returns 0 or -errno; the reason was said. */
-int generator__open(struct generator **out, const struct generator_opts *opts);
+int generator__open(struct generator **out, const struct generator_opts *asked);
 void generator__close(struct generator *g);
 
 /*
