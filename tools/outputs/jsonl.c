@@ -7,9 +7,8 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include "community_id.h"
-#include "tools/text.h"
+#include "ecs.h"
 #include "xdp/say.h"
 
 struct jsonl {
@@ -21,37 +20,7 @@ struct jsonl {
 	int err;       /* the first one: said, and nothing is written after it */
 };
 
-/* ---- values; NULL leaves a field out ("s:o*") ---- */
-
-static json_t *json_bytes(const char *bytes, size_t n)
-{
-	size_t size;
-	json_t *value;
-	char *text;
-
-	if (!bytes)
-		return NULL;
-	size = 4 * strnlen(bytes, n) + 1;
-	text = malloc(size);
-	if (!text)
-		return NULL;
-	text__utf8(text, size, bytes, n);
-	value = json_string(text);
-	free(text);
-	return value;
-}
-
-static json_t *json_text(const char *text)
-{
-	return json_bytes(text, SIZE_MAX);
-}
-
-static json_t *json_time(uint64_t ns)
-{
-	char text[TEXT_TIME_SIZE];
-
-	return json_string(text__time(text, ns));
-}
+/* ---- values ---- */
 
 static json_t *json_count(const struct count *n)
 {
@@ -115,53 +84,20 @@ static json_t *network__json(const struct jsonl *j, const struct flow_key *key, 
 			 "direction", direction(j, source_opened));
 }
 
-/* Milliseconds: the boot time below them is another one in each run. */
-static json_t *start__json(const struct jsonl *j, const struct who *who)
-{
-	uint64_t ns = j->boot + who->start;
-
-	return who->start ? json_time(ns - ns % 1000000) : NULL;
-}
-
-static json_t *process__json(const struct jsonl *j, const struct who *who, const struct process *p)
-{
-	json_t *parent = p && p->parent ? json_pack("{s:I}", "pid", (json_int_t)p->parent) : NULL;
-
-	return json_pack("{s:I, s:o*, s:o*, s:o*, s:o*}", "pid", (json_int_t)who->pid, "name",
-			 json_bytes(who->comm, sizeof(who->comm)), "executable",
-			 json_text(p ? p->exe : NULL), "start", start__json(j, who), "parent",
-			 parent);
-}
-
-/* user.id is a keyword in the schema, so a string. */
-static json_t *user__json(const struct who *who, const struct process *p)
-{
-	char id[16];
-
-	snprintf(id, sizeof(id), "%u", who->uid);
-	return json_pack("{s:s, s:o*}", "id", id, "name", json_text(p ? p->user : NULL));
-}
-
-static json_t *container__json(const struct process *p)
-{
-	if (!p || !p->container)
-		return NULL;
-	return json_pack("{s:o*}", "id", json_text(p->container));
-}
-
 static json_t *observer__json(const struct jsonl *j, const struct flow_key *key)
 {
 	if (key->link >= j->facts->links || !*j->facts->ifname[key->link])
 		return NULL;
 	return json_pack("{s:{s:{s:o*}}}", "ingress", "interface", "name",
-			 json_text(j->facts->ifname[key->link]));
+			 ecs__text(j->facts->ifname[key->link]));
 }
 
 /* What only a run on the owner's host can know, and a file that it wrote. Returns 0, or -1 without memory. */
 static int record__add_live(const struct jsonl *j, json_t *record, const struct flow_record *r,
 			    bool source_opened)
 {
-	const struct who *who = r->process ? &r->process->who : r->flow->who;
+	const struct process *p = r->process;
+	const struct who *who = p ? &p->who : r->flow->who;
 	json_t *about = json_pack("{s:o*, s:{s:s, s:s}}", "observer",
 				  observer__json(j, r->flow->key), "wirewho", "attribution",
 				  owner_how_names[r->flow->how], "local",
@@ -170,10 +106,11 @@ static int record__add_live(const struct jsonl *j, json_t *record, const struct 
 
 	if (!who || err)
 		return err;
-	return json_object_update_new(record, json_pack("{s:o, s:o, s:o*}", "process",
-							process__json(j, who, r->process), "user",
-							user__json(who, r->process), "container",
-							container__json(r->process)));
+	return json_object_update_new(
+		record, json_pack("{s:o, s:o, s:o*}", "process",
+				  ecs__process(who, p ? p->parent : 0, p ? p->exe : NULL, j->boot),
+				  "user", ecs__user(who->uid, p ? p->user : NULL), "container",
+				  ecs__container(p ? p->container : NULL)));
 }
 
 static int jsonl__flow(struct output *o, const struct flow_record *r)
@@ -186,8 +123,8 @@ static int jsonl__flow(struct output *o, const struct flow_record *r)
 	if (j->err)
 		return j->err;
 	record = json_pack("{s:o, s:{s:s, s:o, s:o}, s:o, s:o, s:o}", "@timestamp",
-			   json_time(r->now), "event", "kind", "metric", "start",
-			   json_time(r->start), "end", json_time(r->end), "network",
+			   ecs__time(r->now), "event", "kind", "metric", "start",
+			   ecs__time(r->start), "end", ecs__time(r->end), "network",
 			   network__json(j, f->key, opened), "source",
 			   end__json(f->key, opened, opened ? &f->sent : &f->received),
 			   "destination",
@@ -234,8 +171,8 @@ static json_t *line__json(const struct ledger_line *l)
 {
 	json_t *samples = json_object();
 	json_t *line = json_pack("{s:o*, s:s, s:o*, s:o}", "interface",
-				 *l->ifname ? json_text(l->ifname) : NULL, "direction",
-				 l->direction, "attach", *l->attach ? json_text(l->attach) : NULL,
+				 *l->ifname ? ecs__text(l->ifname) : NULL, "direction",
+				 l->direction, "attach", *l->attach ? ecs__text(l->attach) : NULL,
 				 "seen", json_count(&l->tally.seen));
 
 	if (line)
@@ -284,23 +221,15 @@ static int jsonl__ledger(struct output *o, const struct ledger *l)
 		return j->err;
 	return jsonl__write(
 		j, json_pack("{s:o, s:{s:s, s:o, s:o}, s:{s:{s:o*, s:o, s:o*, s:I, s:I}}}",
-			     "@timestamp", json_time(l->now), "event", "kind", "state", "start",
-			     json_time(l->start), "end", json_time(l->end), "wirewho", "ledger",
-			     "file", json_text(j->facts->file), "lines", lines__json(l),
+			     "@timestamp", ecs__time(l->now), "event", "kind", "state", "start",
+			     ecs__time(l->start), "end", ecs__time(l->end), "wirewho", "ledger",
+			     "file", ecs__text(j->facts->file), "lines", lines__json(l),
 			     "attribution", attribution__json(j, l), "owner_events_lost",
 			     (json_int_t)l->owner_events_lost, "join_failed_packets",
 			     (json_int_t)l->join_failed_packets));
 }
 
 /* ---- opening and closing ---- */
-
-static uint64_t clock__ns(clockid_t clock)
-{
-	struct timespec t;
-
-	clock_gettime(clock, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 static int jsonl__open(struct output **out, const char *arg, const struct run_facts *facts)
 {
@@ -314,7 +243,7 @@ static int jsonl__open(struct output **out, const char *arg, const struct run_fa
 	j->facts = facts;
 	j->name = to_stdout ? "standard output" : arg;
 	/* In a file the start of a process is counted from 1970 already. */
-	j->boot = facts->live ? clock__ns(CLOCK_REALTIME) - clock__ns(CLOCK_BOOTTIME) : 0;
+	j->boot = facts->live ? ecs__boot() : 0;
 	j->file = to_stdout ? output__stdout() : fopen(arg, "we");
 	if (!j->file) {
 		err = fail(-errno, NULL, "write JSON Lines to %s", j->name);

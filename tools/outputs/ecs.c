@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include "ecs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "tools/text.h"
+
+json_t *ecs__bytes(const char *bytes, size_t n)
+{
+	size_t size;
+	json_t *value;
+	char *text;
+
+	if (!bytes)
+		return NULL;
+	size = 4 * strnlen(bytes, n) + 1;
+	text = malloc(size);
+	if (!text)
+		return NULL;
+	text__utf8(text, size, bytes, n);
+	value = json_string(text);
+	free(text);
+	return value;
+}
+
+json_t *ecs__text(const char *text)
+{
+	return ecs__bytes(text, SIZE_MAX);
+}
+
+json_t *ecs__time(uint64_t ns)
+{
+	char text[TEXT_TIME_SIZE];
+
+	return json_string(text__time(text, ns));
+}
+
+/* Milliseconds: the boot time below them is another one in each run. */
+static json_t *start__json(const struct who *who, uint64_t boot)
+{
+	uint64_t ns = boot + who->start;
+
+	return who->start ? ecs__time(ns - ns % 1000000) : NULL;
+}
+
+json_t *ecs__process(const struct who *who, uint32_t parent, const char *exe, uint64_t boot)
+{
+	json_t *above = parent ? json_pack("{s:I}", "pid", (json_int_t)parent) : NULL;
+
+	return json_pack("{s:I, s:o*, s:o*, s:o*, s:o*}", "pid", (json_int_t)who->pid, "name",
+			 ecs__bytes(who->comm, sizeof(who->comm)), "executable", ecs__text(exe),
+			 "start", start__json(who, boot), "parent", above);
+}
+
+/* user.id is a keyword in the schema, so a string. */
+json_t *ecs__user(uint32_t uid, const char *name)
+{
+	char id[16];
+
+	snprintf(id, sizeof(id), "%u", uid);
+	return json_pack("{s:s, s:o*}", "id", id, "name", ecs__text(name));
+}
+
+json_t *ecs__container(const char *id)
+{
+	return id ? json_pack("{s:o*}", "id", ecs__text(id)) : NULL;
+}
+
+static uint64_t clock__ns(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+uint64_t ecs__boot(void)
+{
+	return clock__ns(CLOCK_REALTIME) - clock__ns(CLOCK_BOOTTIME);
+}
