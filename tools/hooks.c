@@ -25,12 +25,12 @@
 
 static int print_bpf(enum libbpf_print_level level, const char *format, va_list args)
 {
-	return say__library(level, format, args);
+	return level == LIBBPF_DEBUG ? 0 : say__library(level, format, args);
 }
 
 static int print_xdp(enum libxdp_print_level level, const char *format, va_list args)
 {
-	return say__library(level, format, args);
+	return level == LIBXDP_DEBUG ? 0 : say__library(level, format, args);
 }
 
 void hooks__hush(void)

@@ -1,34 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include "watch.h"
 
-#include <bpf/libbpf.h>
 #include <errno.h>
 #include <ifaddrs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xdp/libxdp.h>
+#include "hooks.h"
 #include "xdp/link.h"
 #include "xdp/say.h"
 
 const char *const watch_modes[] = { "auto", "native", "generic", NULL };
 const char *const watch_tables[] = { "wirewho", "hash", NULL };
 
-static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
-{
-	return level == LIBBPF_DEBUG ? 0 : say__library(level, format, args);
-}
-
-static int print_libxdp(enum libxdp_print_level level, const char *format, va_list args)
-{
-	return level == LIBXDP_DEBUG ? 0 : say__library(level, format, args);
-}
-
 static void set_verbosity(bool verbose)
 {
 	say__set_level(verbose ? SAY_DETAIL : SAY_NOTE);
-	libbpf_set_print(print_libbpf);
-	libxdp_set_print(print_libxdp);
+	hooks__hush();
 }
 
 static bool is_listed(const struct opt_list *list, const char *name)
