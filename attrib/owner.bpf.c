@@ -10,6 +10,7 @@
 #include <bpf/bpf_tracing.h>
 #include "core.h"
 #include "announce.h"
+#include "who.h"
 #include "xdp/parse.h"
 
 #define AF_INET 2
@@ -18,23 +19,6 @@
 #define SOCK_DGRAM 2
 #define TCP_LISTEN 10
 #define ALLOW 1
-
-static __always_inline void who__of(struct who *w, struct task_struct *task)
-{
-	struct task_struct *leader = task->group_leader;
-
-	w->pid = task->tgid;
-	w->start = leader->start_boottime;
-	w->uid = task->cred->euid.val;
-	bpf_probe_read_kernel(w->comm, sizeof(w->comm), leader->comm);
-}
-
-/* Only in process context. */
-static __always_inline void who__current(struct who *w)
-{
-	who__of(w, bpf_get_current_task_btf());
-	w->cgroup = bpf_get_current_cgroup_id();
-}
 
 static __always_inline int is_current(const struct socket_owner *o)
 {
