@@ -15,6 +15,18 @@ struct cred {
 	struct kuid euid;
 };
 
+struct signal_struct {
+	struct {
+		int counter;
+	} live;
+	unsigned int flags;
+	int group_exit_code;
+};
+
+struct mm_struct {
+	unsigned long arg_start, arg_end;
+};
+
 struct task_struct {
 	int pid;
 	int tgid;
@@ -23,6 +35,13 @@ struct task_struct {
 	__u64 start_boottime;
 	const struct cred *cred;
 	char comm[16];
+	int exit_code;
+	struct signal_struct *signal;
+	struct mm_struct *mm;
+};
+
+struct linux_binprm {
+	const char *filename;
 };
 
 struct net {

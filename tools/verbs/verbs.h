@@ -9,6 +9,7 @@ int verb_top(int argc, char **argv);
 int verb_run(int argc, char **argv);
 int verb_capture(int argc, char **argv);
 int verb_read(int argc, char **argv);
+int verb_trace(int argc, char **argv);
 int verb_doctor(int argc, char **argv);
 int verb_cleanup(int argc, char **argv);
 #endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef WIREWHO_TRACE_EXEC_H
+#define WIREWHO_TRACE_EXEC_H
+/* What the exec tracer's programs tell user space: an exec, an exec that failed, the end of a process. */
+#include "owner.h"
+
+#define TRACE_FILE 1024 /* bytes of a file's name that are kept */
+#define TRACE_ARGS 4096 /* bytes of arguments, their zeros included */
+
+enum trace_exec_kind { TRACE_EXEC = 1, TRACE_EXEC_FAILED, TRACE_EXIT };
+
+struct trace_exec_event {
+	__u64 time; /* CLOCK_MONOTONIC ns */
+	struct who who;
+	struct who parent;
+	__u64 lived;        /* ns since the process started: TRACE_EXIT */
+	__s32 result;       /* 0 or -errno; TRACE_EXIT: the status as wait(2) has it */
+	__u32 args_size;    /* bytes in args[] */
+	__u32 args_of;      /* bytes that there were */
+	__u8 kind;          /* enum trace_exec_kind */
+	__u8 file_is_known; /* 0: it could not be read */
+	__u8 pad[2];
+	char file[TRACE_FILE]; /* as it was given to execve(2); a full one was cut */
+	char args[];           /* TRACE_ARGS bytes, or none */
+};
+flow_assert(sizeof(struct trace_exec_event) == 112 + TRACE_FILE, "trace_exec_event: no holes");
+#endif

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include "state.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <errno.h>
+#include <string.h>
+#include "xdp/say.h"
+
+#define RING_BYTES (8u << 20)
+
+static const struct {
+	const char *section;
+	enum bpf_attach_type type;
+} kinds[] = {
+	{ "tp_btf/", BPF_TRACE_RAW_TP },
+	{ "fentry/", BPF_TRACE_FENTRY },
+	{ "fexit/", BPF_TRACE_FEXIT },
+};
+
+const struct trace_filter *trace__filter(const struct trace *t)
+{
+	return &t->filter;
+}
+
+/* 0, or why this kernel has no such hook. Other kinds than these show when they are attached. */
+static int is_missing(const struct bpf_program *p)
+{
+	const char *section = bpf_program__section_name(p);
+	size_t i;
+
+	for (i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		size_t n = strlen(kinds[i].section);
+		int id;
+
+		if (strncmp(section, kinds[i].section, n))
+			continue;
+		id = libbpf_find_vmlinux_btf_id(section + n, kinds[i].type);
+		return id < 0 ? id : 0;
+	}
+	return 0;
+}
+
+static int say_missing(const struct trace *t, const struct trace_hook *h,
+		       const struct bpf_program *first, int first_err,
+		       const struct bpf_program *second, int second_err)
+{
+	char other[160] = "; there is no other hook for it";
+
+	if (second)
+		snprintf(other, sizeof(other), "; nor %s: %s", bpf_program__section_name(second),
+			 strerror(-second_err));
+	say(h->loss ? SAY_NOTE : SAY_ERROR, "trace %s: this kernel has no hook %s: %s%s%s%s",
+	    t->tracer->what, bpf_program__section_name(first), strerror(-first_err), other,
+	    h->loss ? ": " : "", h->loss ? h->loss : "");
+	return h->loss ? 0 : first_err;
+}
+
+/* *out: the program that can hang there, or NULL. */
+static int choose(const struct trace *t, struct bpf_object *obj, const struct trace_hook *h,
+		  struct bpf_program **out)
+{
+	struct bpf_program *first = bpf_object__find_program_by_name(obj, h->program);
+	struct bpf_program *second = h->instead ? bpf_object__find_program_by_name(obj, h->instead)
+						: NULL;
+	int err, other = -ENOENT;
+
+	*out = NULL;
+	if (!first || (h->instead && !second))
+		return fail(-ENOENT, NULL, "find the program %s", h->program);
+	err = is_missing(first);
+	if (err && second)
+		other = is_missing(second);
+	if (err && other)
+		return say_missing(t, h, first, err, second, other);
+	*out = err ? second : first;
+	if (err)
+		say(SAY_NOTE, "trace %s: this kernel has no hook %s (%s): taking %s instead",
+		    t->tracer->what, bpf_program__section_name(first), strerror(-err),
+		    bpf_program__section_name(second));
+	return 0;
+}
+
+static int attach(struct trace *t, struct bpf_program *p)
+{
+	struct bpf_link *link = bpf_program__attach(p);
+
+	if (!link)
+		return fail(-errno, "see `wirewho doctor`", "trace %s: attach %s", t->tracer->what,
+			    bpf_program__section_name(p));
+	t->link[t->links++] = link;
+	return 0;
+}
+
+static int prepare_maps(struct bpf_object *obj)
+{
+	struct bpf_map *events = bpf_object__find_map_by_name(obj, "trace_events");
+
+	return events ? bpf_map__set_max_entries(events, RING_BYTES) : 0;
+}
+
+static int on_event(void *to, void *data, size_t size)
+{
+	struct trace *t = to;
+
+	t->events++;
+	t->tracer->event(t->self, data, size);
+	return 0;
+}
+
+/* After loading: the maps have descriptors now. */
+static int take_maps(struct trace *t, struct bpf_object *obj)
+{
+	uint32_t zero = 0;
+	int events = bpf_object__find_map_fd_by_name(obj, "trace_events");
+	int cgroup = bpf_object__find_map_fd_by_name(obj, "trace_cgroup");
+
+	t->lost_map = bpf_object__find_map_fd_by_name(obj, "trace_lost");
+	if (t->cgroup >= 0 && bpf_map_update_elem(cgroup, &zero, &t->cgroup, BPF_ANY))
+		return fail(-errno, NULL, "filter by the cgroup %s", t->opts->cgroup);
+	if (!t->tracer->event)
+		return 0;
+	t->ring = ring_buffer__new(events, on_event, t, NULL);
+	return t->ring ? 0 : fail(-errno, NULL, "open the ring of events");
+}
+
+int trace__load(struct trace *t, struct bpf_object *obj, const struct trace_hook *hook, size_t n)
+{
+	struct bpf_program *chosen[TRACE_LINKS], *p;
+	size_t i;
+	int err = n > TRACE_LINKS ? -E2BIG : prepare_maps(obj);
+
+	bpf_object__for_each_program(p, obj) bpf_program__set_autoload(p, false);
+	for (i = 0; i < n && !err; i++) {
+		chosen[i] = NULL;
+		if (!hook[i].off)
+			err = choose(t, obj, &hook[i], &chosen[i]);
+		if (chosen[i])
+			bpf_program__set_autoload(chosen[i], true);
+	}
+	if (err)
+		return err;
+	err = bpf_object__load(obj);
+	if (err)
+		return fail(
+			err,
+			"run as root, or with CAP_BPF and CAP_PERFMON; -v shows the kernel's own words",
+			"trace %s: load the programs", t->tracer->what);
+	err = take_maps(t, obj);
+	for (i = 0; i < n && !err; i++)
+		if (chosen[i])
+			err = attach(t, chosen[i]);
+	return err;
+}
+
+void load__detach(struct trace *t)
+{
+	while (t->links)
+		bpf_link__destroy(t->link[--t->links]);
+}
+
+uint64_t trace__lost(const struct trace *t)
+{
+	int cpu, cpus = libbpf_num_possible_cpus();
+	uint64_t each[cpus], sum = t->lost_elsewhere;
+	uint32_t zero = 0;
+
+	if (t->lost_map < 0 || bpf_map_lookup_elem(t->lost_map, &zero, each))
+		return sum;
+	for (cpu = 0; cpu < cpus; cpu++)
+		sum += each[cpu];
+	return sum;
+}
+
+void trace__add_lost(struct trace *t, uint64_t n)
+{
+	t->lost_elsewhere += n;
+}

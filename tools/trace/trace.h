@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef WIREWHO_TRACE_H
+#define WIREWHO_TRACE_H
+/*
+ * The frame of all tracers: common options, loading and attaching, the event loop, lines for people, JSON records. A
+ * tracer is one file with a struct tracer and an entry function; its BPF programs include attrib/tracing.h.
+ *
+ *     int trace_exec(int argc, char **argv)
+ *     {
+ *             struct exec e = { 0 };
+ *             const struct opt opts[] = { { ...its own... }, TRACE_OPTS(&e.opts), { 0 } };
+ *             int code = trace__parse(&e.opts, argc, argv, &usage, opts);
+ *
+ *             return code < 0 ? trace__run(&e.opts, &tracer, &e) : code;
+ *     }
+ */
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include "attrib/process.h"
+#include "attrib/trace.h"
+#include "tools/opt.h"
+
+struct bpf_object;
+struct trace;
+
+struct trace_opts {
+	const char *jsonl; /* NULL: lines for people on standard output */
+	uint64_t pid;      /* 0: all */
+	const char *user, *comm, *cgroup;
+	bool verbose;
+	unsigned long long interval, count; /* seconds, and how many of them; 0: none, and no end */
+};
+
+#define TRACE_OPTS(t) \
+	{ 'p', "pid", "PID", "only this process", OPT_NUMBER, &(t)->pid, 1, 1u << 22, NULL }, \
+		{ 'u',      "user",     "USER", "only processes of this user, by name or number", \
+		  OPT_TEXT, &(t)->user, 0,      0, \
+		  NULL }, \
+		{ 0,        "comm",     "NAME", "only processes of this name, as ps -o comm says", \
+		  OPT_TEXT, &(t)->comm, 0,      0, \
+		  NULL }, \
+		{ 0,        "cgroup",     "PATH", "only processes in or below this cgroup", \
+		  OPT_TEXT, &(t)->cgroup, 0,      0, \
+		  NULL }, \
+		{ 0,        "jsonl", \
+		  "FILE",   "write JSON lines to FILE, or to stdout with -, instead of text", \
+		  OPT_TEXT, &(t)->jsonl, \
+		  0,        0, \
+		  NULL }, \
+	{ \
+		'v', "verbose", NULL, "say more, and show the libraries' own lines", OPT_FLAG, \
+			&(t)->verbose, 0, 0, NULL \
+	}
+
+struct tracer {
+	const char *name; /* "exec": as on the command line, and in records */
+	const char *what; /* "execs": in messages */
+	/* Opens its programs, trace__load(), prints its header line. 0 or -errno (said); close() follows even then. */
+	int (*open)(void *self, struct trace *t);
+	/* One event of the ring buffer. NULL: this tracer has no events. */
+	void (*event)(void *self, const void *data, size_t size);
+	/* The end of an interval, and of the run: `last`, when nothing is attached any more. NULL: the frame says how
+	 * many events there were. 0 or -errno (said), which ends the run. */
+	int (*interval)(void *self, bool last);
+	void (*close)(void *self);
+};
+
+/* Parses and checks options and [interval [count]]. -1: go on; else the exit code. */
+int trace__parse(struct trace_opts *o, int argc, char **argv, const struct usage *usage,
+		 const struct opt *opts);
+/* Until SIGINT, SIGTERM, SIGHUP, the last interval or a failing output; the exit code. At the end it says "N events, M lost". */
+int trace__run(const struct trace_opts *o, const struct tracer *tracer, void *self);
+
+/* ---- for open() ---- */
+
+/*
+ * What hangs where. `instead` is another program of the object, taken where this kernel lacks the first one's hook; that
+ * is said. If neither is there: `loss` says what goes missing (a note), NULL means that it cannot do without (an error).
+ */
+struct trace_hook {
+	const char *program;
+	const char *instead;
+	const char *loss;
+	bool off; /* not asked for: neither loaded nor attached */
+};
+
+/* For `filter` in the skeleton's rodata. */
+const struct trace_filter *trace__filter(const struct trace *t);
+/*
+ * Loads the object with these programs alone, and attaches them. The ring buffer gets its size, the cgroup filter its
+ * cgroup. Links are closed before the last interval(); the object is the caller's. 0 or -errno (said).
+ */
+int trace__load(struct trace *t, struct bpf_object *obj, const struct trace_hook *hook, size_t n);
+
+/* ---- output ---- */
+
+/* Where lines for people go; NULL when JSON lines are written. Flushed by the frame after each batch of events. */
+FILE *trace__out(const struct trace *t);
+/* "14:03:27.123": the local time of an event, from CLOCK_MONOTONIC ns. Returns `text`. */
+#define TRACE_CLOCK_SIZE 16
+char *trace__clock(const struct trace *t, uint64_t ns, char text[TRACE_CLOCK_SIZE]);
+/* The user's name, or the number as text. Valid until the next call. */
+const char *trace__user(struct trace *t, uint32_t uid);
+/* Up to n bytes as text for a terminal: no control bytes, nothing invalid. Valid until the fourth next call. */
+const char *trace__text(struct trace *t, const char *bytes, size_t n);
+
+/*
+ * A record as all tracers write it: @timestamp, event.kind "event", event.action, process, user, container. `ns`:
+ * CLOCK_MONOTONIC; `parent` 0 and `exe` NULL: not known. The caller adds its own fields. NULL without memory.
+ */
+json_t *trace__record(struct trace *t, uint64_t ns, const char *action, const struct who *who,
+		      uint32_t parent, const char *exe);
+/* Adds {name: value} below "wirewho" of a record. Takes the reference; a NULL is left out. */
+void trace__add(json_t *record, const char *name, json_t *value);
+/* Takes the reference. Errors end the run, and are said once. NULL: no memory. */
+void trace__write(struct trace *t, json_t *record);
+/* CLOCK_REALTIME ns of a CLOCK_MONOTONIC time. */
+uint64_t trace__realtime(const struct trace *t, uint64_t ns);
+
+/* What is known of a process from /proc: container, cgroup. May be NULL; exe is of the time it was first asked for. */
+const struct process *trace__process(struct trace *t, const struct who *who);
+uint64_t trace__lost(const struct trace *t); /* events that found the ring buffer full */
+/* For counts that a tracer lost elsewhere: added to what the end says. */
+void trace__add_lost(struct trace *t, uint64_t n);
+#endif
