@@ -1,17 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
 # kernel_count: what the programs in the kernel make of captures, for tests/offline/kernel.py.
+#
+#   make verifier    how many instructions of each BPF program the verifier goes through, and what it may be at most
 
 KERNEL_COUNT := $(OUT)/tests/kernel/kernel_count
+VERIFIER     := $(OUT)/tests/kernel/verifier
 
-.PHONY: kernel-count
+.PHONY: kernel-count verifier
 kernel-count: $(KERNEL_COUNT)
-objects: $(KERNEL_COUNT).o
+objects: $(KERNEL_COUNT).o $(VERIFIER).o
+
+verifier: $(VERIFIER) $(BPF:%.c=$(OUT)/%.o)
+	@bash tests/offline/verifier.sh built
 
 $(KERNEL_COUNT).o: $(OUT)/tests/kernel/front.skel.h
 
-$(KERNEL_COUNT): %: %.o $(filter $(OUT)/xdp/%,$(LIBOBJ))
+$(KERNEL_COUNT) $(VERIFIER): %: %.o $(filter $(OUT)/xdp/%,$(LIBOBJ))
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 
--include $(KERNEL_COUNT).d $(OUT)/tests/kernel/front.bpf.d
+-include $(KERNEL_COUNT).d $(VERIFIER).d $(OUT)/tests/kernel/front.bpf.d
