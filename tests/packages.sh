@@ -52,6 +52,10 @@ table() {
 	test procps
 	test util-linux
 	test tmux
+	test liburing-dev
+	test nftables
+	test iputils-ping
+	test nethogs
 	END
 }
 

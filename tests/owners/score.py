@@ -1,0 +1,333 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Compares whose packets wirewho says they are with what the programs of a round said themselves (see actor.h)."""
+import argparse
+import collections
+import glob
+import json
+import os
+import re
+import sys
+
+LEAST = 99.9  # per cent of the packets that have an owner
+HOWS = ("exact", "bound", "listener", "snapshot")
+
+
+class Claim:
+    def __init__(self, pid, comm="-", packets=None):
+        self.pid, self.comm, self.packets = pid, comm, packets
+
+
+class Scenario:
+    def __init__(self, name):
+        self.name, self.skipped, self.uncounted, self.failed = name, None, None, None
+        self.claims = collections.defaultdict(list)  # (side, proto, local, remote): [Claim]
+        self.listeners = collections.defaultdict(set)
+        self.nobody = {}                             # the same: pid that may be named
+        self.sent, self.payload = {}, {}
+
+    def read(self, path):
+        for line in open(path):
+            word = line.split()
+            if word[0] == "skip":
+                self.skipped = " ".join(word[1:])
+            elif word[0] == "uncounted":
+                self.uncounted = " ".join(word[1:])
+            else:
+                self.take(word[0], (word[1], word[2], word[3], word[4]), word[5:])
+
+    def take(self, kind, key, rest):
+        if kind == "own":
+            packets = None if len(rest) < 3 else rest[2] if rest[2] == "rest" else int(rest[2])
+            self.claims[key].append(Claim(int(rest[0]), rest[1], packets))
+        elif kind == "noone":
+            self.nobody[key] = int(rest[0])
+        elif kind == "listens":
+            self.listeners[key].add(int(rest[0]))
+        elif kind == "sent":
+            self.sent[key] = self.sent.get(key, 0) + int(rest[0])  # a port may be used again
+        elif kind == "payload":
+            self.payload[key] = int(rest[0])
+
+
+class Row:
+    """What became of a scenario's packets."""
+
+    def __init__(self):
+        self.packets = self.bytes = self.right = self.none = self.wrong = self.nobody = 0
+        self.how = collections.Counter()
+        self.seen = collections.defaultdict(collections.Counter)  # flow: {(pid, name, how): packets}
+        self.size = collections.Counter()                         # flow: bytes
+        self.sent = collections.Counter()
+        self.notes = []
+
+
+def rounds_scenarios(path):
+    for out in sorted(glob.glob(path + "/*.out")):
+        s = Scenario(os.path.basename(out)[:-4])
+        s.read(out)
+        code = open(out[:-4] + ".code").read().strip()
+        if code not in ("0", "77"):
+            s.failed = open(out[:-4] + ".err").read().strip() or "exit code " + code
+        yield s
+
+
+def candidates(key):
+    side, proto, local, remote = key
+    return key, (side, proto, local, "*"), (side, proto, "*", remote)
+
+
+def find(table, key):
+    for k in candidates(key):
+        if k in table:
+            return table[k]
+    return None
+
+
+def records(path):
+    for side in ("srv", "cli"):
+        for line in open("%s/%s.jsonl" % (path, side)):
+            r = json.loads(line)
+            if r["event"]["kind"] == "metric":
+                yield side, r
+
+
+def flow_of(side, r):
+    near, far = ("source", "destination")[:: 1 if r["wirewho"]["local"] == "source" else -1]
+    key = (side, r["network"]["transport"], str(r[near]["port"]), str(r[far]["port"]))
+    return key, r[near], r[far]
+
+
+def collect(path, scenarios):
+    """Each record goes to the row of its scenario; strays are returned."""
+    index = {}
+    for s in scenarios:
+        for key in list(s.claims) + list(s.nobody):
+            index[key] = s.name
+    rows, strays = collections.defaultdict(Row), collections.Counter()
+    for side, r in records(path):
+        key, near, far = flow_of(side, r)
+        name = find(index, key)
+        packets = near["packets"] + far["packets"]
+        if name is None:
+            strays[" ".join(key)] += packets
+            continue
+        row, process = rows[name], r.get("process", {})
+        row.packets += packets
+        row.bytes += near["bytes"] + far["bytes"]
+        row.seen[key][(process.get("pid"), process.get("name"), r["wirewho"]["attribution"])] += packets
+        row.size[key] += near["bytes"] + far["bytes"]
+        row.sent[key] += near["packets"]
+    return rows, strays
+
+
+def is_claimed(claims, pid, name):
+    return any(c.pid == pid and (not c.comm.startswith("life-") or c.comm == name) for c in claims)
+
+
+def judge_plain(row, claims, listeners, seen):
+    for (pid, name, how), packets in seen.items():
+        if pid is None:
+            row.none += packets
+        elif is_claimed(claims, pid, name) or (how == "listener" and pid in listeners):
+            row.right += packets
+            row.how[how] += packets
+        else:
+            row.wrong += packets
+            row.notes.append("%s/%s (%s) has %d packets of %s" % (
+                name, pid, how, packets, ",".join(str(c.pid) for c in claims)))
+
+
+def judge_counted(row, claims, seen):
+    """A part is the first owner's, the rest the second one's: what anybody has beyond his part is wrong."""
+    part, left = collections.Counter(), sum(seen.values())
+    for c in claims:
+        part[c.pid] = left if c.packets == "rest" else c.packets
+        left -= part[c.pid]
+    got = collections.Counter()
+    for (pid, name, how), packets in seen.items():
+        got[pid] += packets
+        if pid is not None:
+            row.how[how] += packets
+    row.none += got.pop(None, 0)
+    for pid, packets in got.items():
+        row.right += min(packets, part[pid])
+        row.wrong += max(packets - part[pid], 0)
+        if packets > part[pid]:
+            row.notes.append("%s has %d packets more than his %d" % (pid, packets - part[pid], part[pid]))
+
+
+def judge(s, row):
+    for key, seen in row.seen.items():
+        nobody = find(s.nobody, key)
+        if nobody is not None:
+            row.nobody += sum(seen.values())
+            for (pid, name, how), packets in seen.items():
+                if pid not in (None, nobody):
+                    row.wrong += packets
+                    row.notes.append("%s/%s has %d packets of nobody" % (name, pid, packets))
+            continue
+        claims = find(s.claims, key)
+        if claims[0].packets is not None:
+            judge_counted(row, claims, seen)
+        else:
+            judge_plain(row, claims, find(s.listeners, key) or (), seen)
+    for key, packets in s.sent.items():
+        if row.sent[key] != packets:
+            row.notes.append("miscounted: %s sent %d, %d were counted" % (" ".join(key), packets, row.sent[key]))
+    for key, size in s.payload.items():
+        if row.size[key] < size:
+            row.notes.append("miscounted: %s moved %d bytes, %d were counted" % (" ".join(key), size, row.size[key]))
+
+
+# ---------------------------------------------------------------------------------------------------------- the peers
+
+SS = re.compile(r"^(tcp|udp)\s+\S+\s+\d+\s+\d+\s+\S+:(\d+|\*)\s+\S+:(\d+|\*)\s*(.*)$")
+
+
+def ss_says(path):
+    """The processes that held each socket when it was seen last."""
+    said, any_ = {}, False
+    for side in ("srv", "cli"):
+        for line in open("%s/ss.%s" % (path, side)) if os.path.exists("%s/ss.%s" % (path, side)) else ():
+            m = SS.match(line.strip())
+            pids = set(map(int, re.findall(r"pid=(\d+)", m.group(4)))) if m else None
+            any_ = True
+            if pids and (m.group(1) == "udp" or m.group(3) != "*"):
+                said[(side, m.group(1), m.group(2), m.group(3))] = pids
+    return said if any_ else None
+
+
+def ss_share(s, row, said):
+    """Per cent of the packets whose socket was seen with exactly its owner, and with anybody else."""
+    right = wrong = 0
+    for key, seen in row.seen.items():
+        pids, claims, packets = find(said, key), find(s.claims, key), sum(seen.values())
+        if not pids or not claims:
+            continue
+        if pids <= {c.pid for c in claims} and len(pids) == 1 and claims[0].packets is None:
+            right += packets
+        elif not pids & {c.pid for c in claims}:
+            wrong += packets
+    return right, wrong
+
+
+def nethogs_says(path):
+    """Bytes by process, sent and received, as it said them last."""
+    said, any_ = collections.Counter(), False
+    for side in ("srv", "cli"):
+        name = "%s/nethogs.%s" % (path, side)
+        for line in open(name, errors="replace") if os.path.exists(name) else ():
+            m = re.match(r"^(.*)/(\d+)/(\d+)\t([\d.e+]+)\t([\d.e+]+)$", line.rstrip("\n"))
+            if m:
+                any_ = True
+                said[int(m.group(2))] = max(said[int(m.group(2))], float(m.group(4)) + float(m.group(5)))
+    return said if any_ else None
+
+
+def nethogs_share(s, row, said):
+    pids = {c.pid for claims in s.claims.values() for c in claims}
+    return min(row.bytes, sum(said[p] for p in pids))
+
+
+# ---------------------------------------------------------------------------------------------------------- the table
+
+class Total:
+    def __init__(self):
+        self.packets = self.bytes = self.right = self.none = self.wrong = self.nobody = 0
+        self.how = collections.Counter()
+        self.ss = self.nethogs = None
+        self.ss_wrong = 0
+        self.status, self.notes = [], []
+
+    def add(self, row):
+        for field in ("packets", "bytes", "right", "none", "wrong", "nobody"):
+            setattr(self, field, getattr(self, field) + getattr(row, field))
+        self.how.update(row.how)
+        self.notes += row.notes
+
+    def share(self):
+        owned = self.packets - self.nobody
+        return 100 * self.right / owned if owned else None
+
+    def failed(self):
+        if self.status:
+            return any(not x.startswith(("skip", "(")) for x in self.status)
+        low = self.share() is not None and self.share() < LEAST
+        return bool(self.wrong or low or not self.packets or any(n.startswith("miscounted") for n in self.notes))
+
+
+def add_round(path, totals):
+    scenarios = list(rounds_scenarios(path))
+    rows, strays = collect(path, scenarios)
+    ss, nethogs = ss_says(path), nethogs_says(path)
+    for s in scenarios:
+        total, row = totals[s.name], rows[s.name]
+        if s.failed or s.skipped or s.uncounted:
+            total.status.append(("FAILED " + s.failed) if s.failed else
+                                ("skipped: " + s.skipped) if s.skipped else "(%s)" % s.uncounted)
+        judge(s, row)
+        total.add(row)
+        if ss is not None:
+            right, wrong = ss_share(s, row, ss)
+            total.ss = (total.ss or 0) + right
+            total.ss_wrong += wrong
+        if nethogs is not None:
+            total.nethogs = (total.nethogs or 0) + nethogs_share(s, row, nethogs)
+    return strays
+
+
+def per_cent(part, whole):
+    return "-" if part is None or not whole else "%.1f" % (100 * part / whole)
+
+
+def line_of(name, t):
+    if t.status and not t.packets:
+        return "%-22s %s" % (name, t.status[0])
+    share = t.share()
+    how = " ".join("%s %d" % (h, t.how[h]) for h in HOWS if t.how[h])
+    return "%-22s %9d %8s %7d %7d  %6s %8s  %s%s" % (
+        name, t.packets, "-" if share is None else "%.3f" % share, t.none, t.wrong,
+        per_cent(t.ss, t.packets - t.nobody), per_cent(t.nethogs, t.bytes), how,
+        "  <- FAILED" if t.failed() else "")
+
+
+def as_json(name, t):
+    return {"scenario": name, "packets": t.packets, "right": t.right, "none": t.none, "wrong": t.wrong,
+            "nobody": t.nobody, "how": dict(t.how), "ss_right": t.ss, "ss_wrong": t.ss_wrong,
+            "nethogs_right_bytes": t.nethogs, "bytes": t.bytes, "status": t.status, "notes": t.notes,
+            "failed": t.failed()}
+
+
+def main():
+    ask = argparse.ArgumentParser()
+    ask.add_argument("--json")
+    ask.add_argument("rounds", nargs="+")
+    args = ask.parse_args()
+    totals, strays = collections.defaultdict(Total), collections.Counter()
+    for path in args.rounds:
+        strays.update(add_round(path, totals))
+    print("%-22s %9s %8s %7s %7s  %6s %8s  %s" % (
+        "scenario", "packets", "right %", "none", "wrong", "ss %", "nethogs %", "how"))
+    everything = Total()
+    for name, t in totals.items():
+        print(line_of(name, t))
+        for note in (t.notes[:4] + t.status if t.failed() else []):
+            print("    " + note)
+        everything.add(t)
+    failed = [name for name, t in totals.items() if t.failed()]
+    played = [t for t in totals.values() if t.packets]
+    for flow, packets in strays.items():
+        print("no claim to %s: %d packets" % (flow, packets))
+    print("%d scenarios, %d rounds, %d packets: %s %% right, %d without an owner's name, %d wrong; %d failed" % (
+        len(played), len(args.rounds), everything.packets,
+        "-" if everything.share() is None else "%.4f" % everything.share(), everything.none, everything.wrong,
+        len(failed)))
+    if args.json:
+        with open(args.json, "w") as out:
+            for name, t in totals.items():
+                out.write(json.dumps(as_json(name, t)) + "\n")
+    sys.exit(1 if failed else 0)
+
+
+main()
