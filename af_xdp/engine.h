@@ -2,8 +2,8 @@
 #ifndef WIREWHO_ENGINE_H
 #define WIREWHO_ENGINE_H
 /*
- * The engine: one thread a receive queue, pinned where there is a CPU for it, takes redirected frames in batches and
- * hands each to a sink. Threads are called lanes and numbered from 0 in the order of their making, so that a sink can
+ * The engine: one thread a receive queue (of a tap pinned, where there is a CPU for it) takes redirected frames in batches
+ * and hands each to a sink. Threads are called lanes and numbered from 0 in the order of their making, so that a sink can
  * keep something for each without a lock.
  *
  * A clean end loses nothing: detach the program first, then engine__stop() (each lane empties its ring and ends), then
