@@ -47,7 +47,7 @@ struct pipeline {
 	struct pipeline_opts opts;
 	struct meter *meter;
 	struct egress *egress;
-	struct owners *owners;
+	struct owners *owners; /* NULL: nobody asks for them */
 	struct join *join;
 	struct run_facts facts;
 	struct output *output[OUTPUTS_MAX];
@@ -130,6 +130,12 @@ static void renew_owners(struct pipeline *p, uint64_t now)
 	join__snapshot_ends(p->join);
 }
 
+static void read_owners(struct pipeline *p)
+{
+	if (p->owners)
+		owners__read(p->owners);
+}
+
 static int harvest(struct pipeline *p, uint64_t now)
 {
 	struct harvest_run sent = { .p = p, .now = now, .dir = 0 };
@@ -138,8 +144,9 @@ static int harvest(struct pipeline *p, uint64_t now)
 
 	if (!err)
 		err = harvest__run(meter__harvest(p->meter), on_harvested, &received);
-	owners__read(p->owners);
-	renew_owners(p, now);
+	read_owners(p);
+	if (p->owners)
+		renew_owners(p, now);
 	p->harvested = now;
 	return err;
 }
@@ -256,7 +263,7 @@ const struct ledger *pipeline__ledger(struct pipeline *p)
 	p->ledger.now = clock_ns(CLOCK_REALTIME);
 	p->ledger.start = p->start + p->clock_offset;
 	p->ledger.end = p->ledger.now;
-	p->ledger.owner_events_lost = owners__lost(p->owners);
+	p->ledger.owner_events_lost = p->owners ? owners__lost(p->owners) : 0;
 	return &p->ledger;
 }
 
@@ -285,7 +292,7 @@ static int open_rooms(struct pipeline *p)
 	meter.size = egress.size = size;
 	if (!err)
 		err = join__open(&p->join, &join);
-	if (!err)
+	if (!err && !p->opts.no_owners)
 		err = owners__open(&p->owners, on_owner, p);
 	egress.owners = p->owners;
 	if (!err)
@@ -357,7 +364,7 @@ static int attach_all(struct pipeline *p)
 		err = meter__add(p->meter, p->opts.ifname[i]);
 		err = err < 0 ? err : 0;
 	}
-	if (!err)
+	if (!err && p->owners)
 		err = owners__snapshot(p->owners);
 	for (i = 0; i < p->opts.links && !err; i++) {
 		err = attach_egress(p, i);
@@ -496,9 +503,7 @@ bool pipeline__stopping(const struct pipeline *p)
 
 static int on_owners(void *to)
 {
-	struct pipeline *p = to;
-
-	owners__read(p->owners);
+	read_owners(to);
 	return 0;
 }
 
@@ -519,7 +524,7 @@ static int on_timer(void *to)
 
 	if (read(p->timer, &expirations, sizeof(expirations)) < 0)
 		return 0;
-	owners__read(p->owners);
+	read_owners(p);
 	if (is_due(p, now))
 		err = harvest(p, now);
 	if (now - p->reported >= p->opts.interval_ms * 1000000 - PRESSURE_MS * 500000)
@@ -543,7 +548,7 @@ static int open_loop(struct pipeline *p)
 		err = pipeline__watch(p, p->signals, on_signal, p);
 	if (!err)
 		err = pipeline__watch(p, p->timer, on_timer, p);
-	if (!err)
+	if (!err && p->owners)
 		err = pipeline__watch(p, owners__fd(p->owners), on_owners, p);
 	if (!err)
 		err = monitor__open(&p->monitor, on_link, p);
@@ -586,7 +591,7 @@ static void finish(struct pipeline *p)
 	meter__detach(p->meter);
 	for (i = 0; i < p->opts.links; i++)
 		refresh(&p->link[i]);
-	owners__read(p->owners);
+	read_owners(p);
 	if (!harvest(p, now_ns()))
 		harvest(p, now_ns());
 	report(p, now_ns());

@@ -20,6 +20,7 @@ struct pipeline_opts {
 	uint64_t flows; /* slots a CPU and direction; 0: what fits into the default budget */
 	bool hash;      /* the kernel's per-CPU hash as the table */
 	const struct match *match; /* NULL: everything is counted */
+	bool no_owners;            /* count only: no owner program is loaded */
 	uint64_t interval_ms;      /* between records */
 	uint64_t count;            /* end after so many intervals; 0: never */
 };

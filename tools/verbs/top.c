@@ -29,7 +29,7 @@ struct top_opts {
 	int by, sort;
 	uint64_t rows;
 	unsigned long long interval, count;
-	bool once, json;
+	bool once, json, no_owners;
 };
 
 /* The output that shows: a view, and the screen or the lines it is drawn on. */
@@ -154,7 +154,9 @@ static int open_top(struct top_opts *o, struct pipeline *pipeline)
 
 static int run(struct top_opts *o)
 {
-	struct pipeline_opts p = { .interval_ms = o->interval * 1000, .count = o->count };
+	struct pipeline_opts p = { .interval_ms = o->interval * 1000,
+				   .count = o->count,
+				   .no_owners = o->no_owners };
 	struct pipeline *pipeline;
 	int err = watch__prepare(&o->watch, &p);
 
@@ -200,6 +202,8 @@ int verb_top(int argc, char **argv)
 		  &o.once, 0, 0, NULL },
 		{ 0, "json", NULL, "print the rows as JSON, an object a line for each interval",
 		  OPT_FLAG, &o.json, 0, 0, NULL },
+		{ 0, "no-owners", NULL, "count only: name no process", OPT_FLAG, &o.no_owners, 0, 0,
+		  NULL },
 		{},
 	};
 	int first = opt__parse(argc, argv, &usage, opts), code = 2;
