@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
 #   make bench                 .build/bench/{cost,path,join,generator}; each says with --help what it measures
+#   bench/service              what watching costs a web server; it is a script, and needs make all bench before
 
 BENCH     := $(addprefix $(OUT)/bench/,cost path join generator)
 BENCH_BPF := $(wildcard bench/*.bpf.c)
@@ -9,7 +10,7 @@ BENCH_OBJ := $(BENCH_SRC:%.c=$(OUT)/%.o)
 
 .PHONY: bench
 
-bench: $(BENCH)
+bench: $(BENCH) $(OUT)/bench/pass.bpf.o
 objects: $(BENCH_OBJ)
 unit: $(OUT)/bench/generator # what the net tests send with
 
