@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # Which Debian packages (12 and 13) are needed, what for, and how to get those that are missing.
 #
-#   packages.sh check build|test|demo...      says what is missing and the line that mends it; exit 1 then
-#   packages.sh install build|test|demo...    installs what is missing, and starts no service
+#   packages.sh check build|test|demo|vm...      says what is missing and the line that mends it; exit 1 then
+#   packages.sh install build|test|demo|vm...    installs what is missing, and starts no service
 set -eu
 
 # What for, and the package; a|b where its name is not the same everywhere.
@@ -56,11 +56,16 @@ table() {
 	test nftables
 	test iputils-ping
 	test nethogs
+	vm busybox-static
+	vm cpio
+	vm kmod
+	vm xz-utils
+	vm debian-archive-keyring
 	END
 }
 
 usage() {
-    echo "usage: packages.sh check|install build|test|demo..." >&2
+    echo "usage: packages.sh check|install build|test|demo|vm..." >&2
     exit 2
 }
 
@@ -176,7 +181,7 @@ install() {
 verb=$1
 shift
 for purpose in "$@"; do
-    case $purpose in build | test | demo) ;; *) usage ;; esac
+    case $purpose in build | test | demo | vm) ;; *) usage ;; esac
 done
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     echo "wirewho: no apt-get here, so nobody checks whether these are installed (Debian's names):" \

@@ -124,9 +124,9 @@ lacks() {
     esac
 }
 
-# eventually SECONDS CMD...: true as soon as CMD is, tried ten times a second
+# eventually SECONDS CMD...: true as soon as CMD is, tried ten times a second; on a slow machine, WW_SLOW times as long
 eventually() {
-    local end=$((SECONDS + $1))
+    local end=$((SECONDS + $1 * ${WW_SLOW:-1}))
     shift
     until "$@"; do
         [ "$SECONDS" -lt "$end" ] || return 1
