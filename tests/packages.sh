@@ -31,6 +31,22 @@ table() {
 	demo iproute2
 	demo python3
 	demo netbase
+	bench nginx-light|nginx
+	bench curl
+	bench wrk
+	bench iproute2
+	bench python3
+	bench ethtool
+	bench tcpdump
+	bench wireshark-common
+	bench xdp-tools
+	bench nftables
+	bench softflowd
+	bench iftop
+	bench nethogs
+	bench strace
+	bench linux-perf
+	bench gnuplot-nox
 	test nginx-light|nginx
 	test curl
 	test wrk
@@ -181,7 +197,7 @@ install() {
 verb=$1
 shift
 for purpose in "$@"; do
-    case $purpose in build | test | demo | vm) ;; *) usage ;; esac
+    case $purpose in build | test | demo | bench | vm) ;; *) usage ;; esac
 done
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     echo "wirewho: no apt-get here, so nobody checks whether these are installed (Debian's names):" \

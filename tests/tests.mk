@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
 #   make test [ONLY=pattern]   check, unit, offline and net tests; tests/run says what they are
-#   make check                 format, warnings, cppcheck, shell syntax, licence lines
+#   make check                 format, warnings, cppcheck, syntax of scripts, licence lines
 #   make demo                  a network of its own, real traffic, and who is on it
 #   make run IFACE=eth0        the live table on your card
 
@@ -11,7 +11,7 @@ UNIT     := $(UNIT_SRC:%.c=$(OUT)/%)
 STRICT   += $(WERROR)
 BPFFLAGS += $(WERROR)
 
-.PHONY: objects unit check-format check-warnings check-cppcheck check-shell check-text
+.PHONY: objects unit check-format check-warnings check-cppcheck check-scripts check-text
 
 objects: $(OBJ) $(UNIT:=.o)
 
@@ -30,10 +30,10 @@ test:
 
 # What people wrote. Deferred (=), so that only `make check` goes looking.
 WRITTEN = $(shell find . \( -name .git -o -name .build -o -name corpus \) -prune -o -type f \( -name '*.[ch]' \
-            -o -name '*.sh' -o -name '*.py' -o -name '*.mk' -o -name Makefile -o -path '*/run' \) -print)
+            -o -name '*.sh' -o -name '*.py' -o -name '*.mk' -o -name Makefile -o -perm -u+x ! -name wirewho \) -print)
 C_FILES = $(filter %.c %.h,$(WRITTEN))
 
-check: check-format check-warnings check-cppcheck check-shell check-text
+check: check-format check-warnings check-cppcheck check-scripts check-text
 
 # Each clang-format formats a little differently: 14, Debian 12's, is the one that counts.
 check-format:
@@ -56,10 +56,11 @@ check-cppcheck:
 	    --suppress=arithOperationsOnVoidPointer --suppress=normalCheckLevelMaxBranches -D_GNU_SOURCE $(CPPCHECK_MACROS) -I. \
 	    $(filter %.c,$(C_FILES)) || [ "$$(cppcheck --version)" != 'Cppcheck 2.10' ]
 
-check-shell:
-	$(call say,CHECK,shell)
-	$(Q)for f in $(filter %.sh %/run,$(WRITTEN)); do \
-	    case "$$(head -n 1 $$f)" in '#!/bin/sh') sh -n $$f ;; *) bash -n $$f ;; esac || exit 1; done
+check-scripts:
+	$(call say,CHECK,scripts)
+	$(Q)for f in $(filter-out %.c %.h %.mk %/Makefile,$(WRITTEN)); do case "$$(head -n 1 $$f)" in \
+	    *python3) python3 -c 'import ast, sys; ast.parse(open(sys.argv[1]).read(), sys.argv[1])' $$f ;; \
+	    '#!/bin/sh') sh -n $$f ;; *) case $$f in *.py) ;; *) bash -n $$f ;; esac ;; esac || exit 1; done
 
 check-text:
 	$(call say,CHECK,text)
