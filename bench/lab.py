@@ -53,6 +53,8 @@ class Pair:
             run("ip", "-n", ns, "link", "set", link, "up")
         # Without XDP or GRO a veth takes no frames from another XDP program.
         run("ip", "netns", "exec", self.rx, "ethtool", "-K", self.rx_if, "gro", "on")
+        while "LOWER_UP" not in run("ip", "-n", self.rx, "link", "show", self.rx_if):
+            settle(0.05)
         return self
 
     def __exit__(self, *_):
