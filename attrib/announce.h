@@ -13,7 +13,9 @@ struct socket_owner {
 	__u8 how;       /* enum owner_how */
 	__u8 announced; /* user space was told of exactly this */
 	__u8 known;     /* user space was told of this socket at all, so it must hear of its end */
-	__u8 pad[5];
+	__u8 turn;      /* how often it changed hands; 1 follows TURN_LAST */
+	__u8 pad[4];
+	__u32 used[2]; /* TCP: segments it had sent and received when its owner used it last */
 };
 
 struct {

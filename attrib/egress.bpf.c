@@ -107,10 +107,11 @@ int wirewho_egress(struct __sk_buff *skb)
 			count__add(&t->reason[why], &n);
 		return PASS_ON;
 	}
+	turn__mark(&p.flow);
 	if (table__count(t, cpu,
 			 &(struct addition){ .flow = &p.flow, .count = n, .marks = p.marks }) ==
 		    TABLE_CLAIMED &&
-	    owners_on)
+	    owners_on && !(p.flow.key.link >> TURN_SHIFT)) /* its socket is known */
 		tie(skb, &p);
 	return PASS_ON;
 }

@@ -125,32 +125,68 @@ static struct finished *new_finished(struct flows *t)
 	return &t->finished[t->finished_n++];
 }
 
-void flows__finish(struct flows *t, struct flow *f)
+/* The last of what was counted; bytes by the average, rounded up, because nobody knows which packets they were. */
+static struct count last_of(const struct count *n, uint32_t packets)
+{
+	struct count last = *n;
+
+	if (packets >= n->packets)
+		return last;
+	last.packets = packets;
+	last.bytes = (n->bytes * packets + n->packets - 1) / n->packets;
+	return last;
+}
+
+/* Takes this part of what was counted out of the flow. */
+static bool finish_part(struct flows *t, struct flow *f, const struct count part[2], uint32_t who)
 {
 	struct finished *done;
+	int dir;
+
+	if (!part[0].packets && !part[1].packets)
+		return true;
+	done = new_finished(t);
+	if (!done)
+		return false;
+	*done = (struct finished){
+		.key = f->key,
+		.pending = { part[0], part[1] },
+		.start = f->start,
+		.end = f->end,
+		.cookie = who == WHO_NONE ? 0 : f->cookie,
+		.who = WHO_NONE,
+		.how = who == WHO_NONE ? OWNER_NONE : f->how,
+		.marks = { f->marks[0], f->marks[1] },
+	};
+	whos__set(t->whos, &done->who, who);
+	for (dir = 0; dir < 2; dir++) {
+		f->pending[dir].packets -= part[dir].packets;
+		f->pending[dir].bytes -= part[dir].bytes;
+		f->reported[dir].packets += part[dir].packets;
+		f->reported[dir].bytes += part[dir].bytes;
+		done->all[dir] = f->reported[dir];
+	}
+	return true;
+}
+
+void flows__finish(struct flows *t, struct flow *f, const uint32_t between[2])
+{
+	struct count own[2] = { f->pending[0], f->pending[1] }, last[2] = { { 0 } };
+	int dir;
 
 	if (!(f->flags & IS_PENDING) || (f->flags & IS_MIXED))
 		return;
-	done = new_finished(t);
-	if (!done) {
+	for (dir = 0; between && dir < 2; dir++) {
+		last[dir] = last_of(&f->pending[dir], between[dir]);
+		own[dir].packets -= last[dir].packets;
+		own[dir].bytes -= last[dir].bytes;
+	}
+	if (!finish_part(t, f, own, f->who) || !finish_part(t, f, last, WHO_NONE)) {
 		f->flags |= IS_MIXED;
 		t->unsplit++;
 		return;
 	}
-	*done = (struct finished){
-		.key = f->key,
-		.pending = { f->pending[0], f->pending[1] },
-		.start = f->start,
-		.end = f->end,
-		.cookie = f->who == WHO_NONE ? 0 : f->cookie,
-		.who = WHO_NONE,
-		.how = f->how,
-		.marks = { f->marks[0], f->marks[1] },
-	};
-	whos__set(t->whos, &done->who, f->who);
 	next_record(f);
-	done->all[0] = f->reported[0];
-	done->all[1] = f->reported[1];
 }
 
 void flows__report(struct flows *t, struct flow *f, join_fn fn, void *to)

@@ -74,8 +74,11 @@ void flows__trim(struct flows *t);
 void flow__count(struct flow *f, int dir, const struct count *n, uint64_t now);
 enum opener flow__opener(const struct flow *f);
 
-/* What was counted so far becomes a record of its owner's. Without room it stays, and the record will be nobody's. */
-void flows__finish(struct flows *t, struct flow *f);
+/*
+ * What was counted so far becomes a record of its owner's; but the last between[] packets, sent and received, one of
+ * nobody's (NULL: none). Without room it stays, and the record will be nobody's.
+ */
+void flows__finish(struct flows *t, struct flow *f, const uint32_t between[2]);
 
 /* Hands its record to fn, and starts the next one. */
 void flows__report(struct flows *t, struct flow *f, join_fn fn, void *to);

@@ -21,8 +21,9 @@ struct join {
 	struct hash_seed seed;
 	uint64_t now; /* of the latest harvest */
 	uint32_t round;
-	bool added;     /* anything, since the last report */
-	unsigned links; /* numbered below this */
+	const uint32_t *between; /* of the event that is being taken in, where hands change */
+	bool added;              /* anything, since the last report */
+	unsigned links;          /* numbered below this */
 	uint64_t netns[LINKS_MAX];
 };
 
@@ -135,7 +136,7 @@ static void flow__untie(struct join *j, struct flow *f)
 static void flow__own(struct join *j, struct flow *f, const struct answer *a)
 {
 	if (!takes_pending(f, a))
-		flows__finish(&j->flows, f);
+		flows__finish(&j->flows, f, j->between);
 	whos__set(&j->whos, &f->who, a->who);
 	f->how = a->how;
 	f->flags &= ~IS_DISPUTED;
@@ -332,8 +333,10 @@ int join__owner(struct join *j, const struct owner_event *e)
 	if (e->kind == OWNER_EXEC)
 		whos__renew(&j->whos, &e->who);
 	err = sockets__event(&j->sockets, e, j->round, &change);
+	j->between = e->turn ? e->between : NULL;
 	for (i = 0; i < change.n; i++)
 		ask_again(j, e->netns, &change.key[i]);
+	j->between = NULL;
 	if (!err && e->kind == OWNER_TIE && e->cookie)
 		err = tie_flows(j, e);
 	return err;

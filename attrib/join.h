@@ -12,7 +12,8 @@
  *   nobody -> A          what was counted for nobody is A's, unless several had claimed it and only one of them is left
  *   A -> A, better known no change: one record, with the better claim
  *   listener A -> B      the accepter has shown: A never had this connection, all is B's. Also bound A -> exact B
- *   A -> B otherwise     what was counted so far becomes a record of A's, what follows is B's
+ *   A -> B otherwise     what was counted so far becomes a record of A's, what follows is B's; with a turn (owner.h) the
+ *                        last packets before it, which may be either's, are nobody's
  *   A closes its socket  the flow stays A's (FIN, TIME_WAIT, late answers) until another socket claims it
  *   A, then A or B       where a bound port has several owners, nobody: what was A's becomes a record of A's
  * Events are taken to lie between the harvest before and the harvest after them.

@@ -12,6 +12,7 @@
 #include "announce.h"
 #include "who.h"
 #include "xdp/parse.h"
+#include "xdp/turns.h"
 
 #define AF_INET 2
 #define AF_INET6 10
@@ -95,7 +96,13 @@ static __always_inline void was_told(struct socket_owner *o)
 	o->known = 1;
 }
 
-static __always_inline void tell(struct sock *sk, struct socket_owner *o, int listening)
+/* What a change of hands says beside the new owner: see owner_event. */
+struct change {
+	__u32 turn, between[2];
+};
+
+static __always_inline void tell(struct sock *sk, struct socket_owner *o, int listening,
+				 const struct change *c)
 {
 	struct owner_event *e = announce__begin(OWNER_SOCKET);
 
@@ -107,37 +114,122 @@ static __always_inline void tell(struct sock *sk, struct socket_owner *o, int li
 	e->listening = listening;
 	e->who = o->who;
 	e->how = o->how;
+	e->turn = c->turn;
+	e->between[0] = c->between[0];
+	e->between[1] = c->between[1];
 	announce__end(e);
 	was_told(o);
 }
 
+/* ---- changing hands: what was counted before is told from what comes after ---- */
+
+static __always_inline int turns__put(const struct flow_key *key, __u32 turn)
+{
+	__u64 *n = turns__n();
+
+	if (!bpf_map_update_elem(&turns, key, &turn, BPF_EXIST))
+		return 0;
+	if (!n || bpf_map_update_elem(&turns, key, &turn, BPF_NOEXIST))
+		return -1;
+	__sync_fetch_and_add(n, 1);
+	return 0;
+}
+
+static __always_inline void turn_around(union flow_words *f)
+{
+	union flow_words r = *f;
+
+	f->word[0] = r.word[2];
+	f->word[1] = r.word[3];
+	f->word[2] = r.word[0];
+	f->word[3] = r.word[1];
+	f->key.sport = r.key.dport;
+	f->key.dport = r.key.sport;
+}
+
+/* 0: this flow cannot be counted apart: it has no peer yet, or too many flows change hands. */
+static __always_inline __u32 count_apart(struct sock *sk, struct socket_owner *o)
+{
+	__u32 turn = o->turn == TURN_LAST ? 1 : o->turn + 1;
+	union flow_words f = {};
+
+	key__of_sock(&f, sk);
+	if (!f.key.dport || turns__put(&f.key, turn))
+		return 0;
+	turn_around(&f);
+	if (turns__put(&f.key, turn))
+		return 0;
+	o->turn = turn;
+	return turn;
+}
+
+static __always_inline void segments(struct sock *sk, __u32 n[2])
+{
+	struct tcp_sock *tcp = sk->sk_protocol == PARSE_IP_TCP ? bpf_skc_to_tcp_sock(sk) : NULL;
+
+	n[0] = tcp ? tcp->segs_out : 0;
+	n[1] = tcp ? tcp->segs_in : 0;
+}
+
+/* A stream that does not stop has packets between the driver and the socket: no more than one poll of the driver. */
+#define ON_THE_WAY 64
+
+/* A datagram longer than this may be several on the wire. */
+#define SEGMENT_LEAST 536
+
+static __always_inline void between(struct sock *sk, const struct socket_owner *o, int sent,
+				    int length, struct change *c)
+{
+	if (sk->sk_protocol == PARSE_IP_TCP) {
+		segments(sk, c->between);
+		c->between[0] -= o->used[0];
+		c->between[1] -= o->used[1];
+		if (c->between[1] > 2)
+			c->between[1] += ON_THE_WAY;
+	} else {
+		c->between[0] = sent ? 1 + (__u32)length / SEGMENT_LEAST : 0;
+		c->between[1] = sk->sk_receive_queue.qlen + !sent +
+				BPF_CORE_READ((struct udp_sock *)sk, reader_queue.qlen);
+	}
+}
+
 /* ---- process context: this process uses this socket ---- */
 
-static __always_inline int use(struct sock *sk)
+static __always_inline int use(struct sock *sk, int sent, int length)
 {
+	struct change c = {};
 	struct socket_owner *o;
 
 	if (!sk || !is_ours(sk))
 		return 0;
 	o = bpf_sk_storage_get(&socket_owners, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!o || (o->how == OWNER_EXACT && o->announced && is_current(o)))
+	if (!o)
 		return 0;
+	if (o->how == OWNER_EXACT && o->announced) {
+		if (is_current(o)) {
+			segments(sk, o->used);
+			return 0;
+		}
+		c.turn = count_apart(sk, o);
+		between(sk, o, sent, length, &c);
+	}
+	segments(sk, o->used);
 	who__current(&o->who);
 	o->how = OWNER_EXACT;
-	tell(sk, o, sk->__sk_common.skc_state == TCP_LISTEN);
+	tell(sk, o, sk->__sk_common.skc_state == TCP_LISTEN, &c);
 	return 0;
 }
 
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(on_send, struct sock *sk, int length, int flags)
 {
-	return use(sk);
+	return use(sk, 1, length);
 }
 
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(on_receive, struct sock *sk, int length, int flags)
 {
-	return use(sk);
+	return use(sk, 0, length);
 }
 
 /* Remember in storage, announce later: at connect and sendmsg the socket's own end may not be known yet. */
@@ -315,7 +407,7 @@ int BPF_PROG(on_state, struct sock *sk, int before, int after)
 		return 0;
 	who__current(&o->who);
 	o->how = OWNER_BOUND;
-	tell(sk, o, 1);
+	tell(sk, o, 1, &(struct change){});
 	return 0;
 }
 

@@ -54,7 +54,12 @@ struct owner_event {
 	__u8 kind;    /* enum owner_kind */
 	__u8 how;     /* enum owner_how */
 	__u8 listening;
-	__u8 pad;
+	__u8 turn; /* the socket changed hands, and its flow is counted apart since then under this number; 0: no */
+	/*
+	 * With a turn: packets that were counted before it and after the former owner had used the socket for the last
+	 * time, sent and received by the socket. They may be either one's.
+	 */
+	__u32 between[2];
 };
-flow_assert(sizeof(struct owner_event) == 24 + 40 + 40 + 8, "owner_event: no holes");
+flow_assert(sizeof(struct owner_event) == 24 + 40 + 40 + 16, "owner_event: no holes");
 #endif

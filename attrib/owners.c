@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include "attrib/owner.skel.h"
 #include "cgroup2.h"
@@ -20,6 +21,7 @@ struct owners {
 	struct ring_buffer *ring;
 	int link[LINKS];
 	unsigned links;
+	uint64_t *turns_n; /* mapped */
 	owner_fn fn;
 	void *to;
 };
@@ -135,6 +137,17 @@ static int attach(struct owners *o)
 	return err;
 }
 
+static int map_turns(struct owners *o)
+{
+	void *at = mmap(NULL, sizeof(*o->turns_n), PROT_READ | PROT_WRITE, MAP_SHARED,
+			bpf_map__fd(o->skel->maps.turns_n), 0);
+
+	if (at == MAP_FAILED)
+		return fail(-errno, NULL, "map the number of flows that change hands");
+	o->turns_n = at;
+	return 0;
+}
+
 int owners__open(struct owners **out, owner_fn fn, void *to)
 {
 	struct owners *o = calloc(1, sizeof(*o));
@@ -151,6 +164,8 @@ int owners__open(struct owners **out, owner_fn fn, void *to)
 		err = o->ring ? 0 : fail(-errno, NULL, "open the owner event ring");
 	}
 	if (!err)
+		err = map_turns(o);
+	if (!err)
 		err = attach(o);
 	if (err) {
 		owners__close(o);
@@ -166,6 +181,8 @@ void owners__close(struct owners *o)
 		return;
 	while (o->links)
 		close(o->link[--o->links]);
+	if (o->turns_n)
+		munmap(o->turns_n, sizeof(*o->turns_n));
 	ring_buffer__free(o->ring);
 	owner_bpf__destroy(o->skel);
 	free(o);
@@ -248,5 +265,37 @@ int owners__lend(struct owners *o, struct bpf_object *obj)
 		err = lend_map(obj, o->skel->maps.owner_events);
 	if (!err)
 		err = lend_map(obj, o->skel->maps.owner_lost);
-	return err;
+	return err ? err : owners__lend_turns(o, obj);
+}
+
+int owners__lend_turns(void *owners, struct bpf_object *obj)
+{
+	struct owners *o = owners;
+	int err = lend_map(obj, o->skel->maps.turns);
+
+	return err ? err : lend_map(obj, o->skel->maps.turns_n);
+}
+
+/* Another change may have come since: its entry stays. */
+static void forget_turn(struct owners *o, const struct flow_key *key, uint8_t turn)
+{
+	int turns = bpf_map__fd(o->skel->maps.turns);
+	uint32_t now;
+
+	if (bpf_map_lookup_elem(turns, key, &now) || now != turn)
+		return;
+	if (!bpf_map_delete_elem(turns, key))
+		__atomic_fetch_sub(o->turns_n, 1, __ATOMIC_RELAXED);
+}
+
+void owners__turned(struct owners *o, const struct owner_event *e)
+{
+	struct flow_key back = e->key;
+
+	memcpy(back.saddr, e->key.daddr, sizeof(back.saddr));
+	memcpy(back.daddr, e->key.saddr, sizeof(back.daddr));
+	back.sport = e->key.dport;
+	back.dport = e->key.sport;
+	forget_turn(o, &e->key, e->turn);
+	forget_turn(o, &back, e->turn);
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include "attrib/egress.h"
 #include "attrib/owners.h"
+#include "attrib/turns.h"
 #include "monitor.h"
 #include "xdp/link.h"
 #include "xdp/meter.h"
@@ -49,6 +50,7 @@ struct pipeline {
 	struct egress *egress;
 	struct owners *owners; /* NULL: nobody asks for them */
 	struct join *join;
+	struct turns *turns;
 	struct run_facts facts;
 	struct output *output[OUTPUTS_MAX];
 	unsigned outputs;
@@ -96,7 +98,15 @@ static void on_harvested(void *to, const struct harvested *h)
 	struct harvest_run *run = to;
 	struct flow_key key = run->dir ? flow_key__reversed(h->key) : *h->key;
 	struct pipeline *p = run->p;
+	struct turned apart = { .turn = key.link >> TURN_SHIFT };
 
+	if (apart.turn) {
+		key.link &= (1 << TURN_SHIFT) - 1;
+		apart = (struct turned){ key, h->count, apart.turn, run->dir, h->marks };
+		if (turns__count(p->turns, &apart))
+			p->ledger.join_failed_packets += h->count.packets;
+		return;
+	}
 	if (join__add(p->join, &key, run->dir, &h->count, h->marks, run->now, h->handle))
 		p->ledger.join_failed_packets += h->count.packets;
 }
@@ -111,7 +121,35 @@ static void on_owner(void *to, const struct owner_event *e)
 		own.key.link = 0;
 	}
 	process_table__event(p->facts.processes, &own);
-	join__owner(p->join, &own);
+	if (!turns__take(p->turns, &own))
+		join__owner(p->join, &own);
+}
+
+static void on_turned_count(void *to, const struct turned *c)
+{
+	struct harvest_run *run = to;
+	uint32_t handle = HANDLE_NONE;
+
+	if (join__add(run->p->join, &c->key, c->dir, &c->count, c->marks, run->now, &handle))
+		run->p->ledger.join_failed_packets += c->count.packets;
+}
+
+static void on_turned_event(void *to, const struct owner_event *e)
+{
+	struct harvest_run *run = to;
+
+	join__owner(run->p->join, e);
+	if (e->turn)
+		owners__turned(run->p->owners, e);
+}
+
+/* What was counted apart, and the changes of hands from before `begun`. */
+static void settle(struct pipeline *p, uint64_t now, uint64_t begun)
+{
+	struct harvest_run run = { .p = p, .now = now };
+	struct turns_out out = { on_turned_count, on_turned_event, &run };
+
+	turns__settle(p->turns, begun, &out);
 }
 
 /* Events were lost: the sockets are asked anew, and what is not among them is closed. */
@@ -145,6 +183,7 @@ static int harvest(struct pipeline *p, uint64_t now)
 	if (!err)
 		err = harvest__run(meter__harvest(p->meter), on_harvested, &received);
 	read_owners(p);
+	settle(p, now, now);
 	if (p->owners)
 		renew_owners(p, now);
 	p->harvested = now;
@@ -295,6 +334,10 @@ static int open_rooms(struct pipeline *p)
 	if (!err && !p->opts.no_owners)
 		err = owners__open(&p->owners, on_owner, p);
 	egress.owners = p->owners;
+	meter.lend = p->owners ? owners__lend_turns : NULL;
+	meter.lend_to = p->owners;
+	if (!err)
+		err = turns__open(&p->turns);
 	if (!err)
 		err = egress__open(&p->egress, &egress);
 	if (!err)
@@ -594,6 +637,7 @@ static void finish(struct pipeline *p)
 	read_owners(p);
 	if (!harvest(p, now_ns()))
 		harvest(p, now_ns());
+	settle(p, now_ns(), UINT64_MAX);
 	report(p, now_ns());
 }
 
@@ -690,6 +734,7 @@ void pipeline__close(struct pipeline *p)
 	owners__close(p->owners);
 	monitor__close(p->monitor);
 	join__close(p->join);
+	turns__close(p->turns);
 	process_table__close(p->facts.processes);
 	close_fd(p->timer);
 	close_fd(p->signals);

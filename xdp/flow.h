@@ -245,4 +245,10 @@ flow_assert(sizeof(struct frame_meta) == 16, "frame_meta: a multiple of 4, at mo
 #define FRAME_META_MAGIC 0x77697265u
 
 #define LINKS_MAX 64 /* watched interfaces in one run */
+
+/* In the tables' keys the link is the lower half of `link`; the upper half is the flow's turn (turns.h), mostly 0. */
+#define TURN_SHIFT 8
+#define TURN_LAST 255
+#define TURNS_MAX \
+	1024 /* flows that change hands between two harvests; of more, the round is nobody's */
 #endif

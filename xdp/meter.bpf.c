@@ -222,6 +222,7 @@ static __always_inline int meter(struct xdp_md *ctx)
 			count__add(&t->reason[why], &f.count);
 		return XDP_PASS;
 	}
+	turn__mark(&p.flow);
 	table__count(t, cpu,
 		     &(struct addition){ .flow = &p.flow, .count = f.count, .marks = p.marks });
 	return choose(ctx, cpu, t, &f, &p);

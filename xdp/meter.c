@@ -192,6 +192,8 @@ static int open_link(struct meter *m, uint16_t number, const char *ifname)
 	err = lend_samples(m, l);
 	if (!err)
 		err = harvest__lend(m->harvest, l->skel->obj);
+	if (!err && m->opts.lend)
+		err = m->opts.lend(m->opts.lend_to, l->skel->obj);
 	if (!err)
 		err = attach__load(&l->attachment, l->skel->obj, PROGRAM, ifname);
 	return err;

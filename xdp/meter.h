@@ -13,6 +13,8 @@
 #include "harvest.h"
 #include "match.h"
 
+struct bpf_object;
+
 struct meter_opts {
 	enum xdp_mode mode;
 	struct harvest_size size;
@@ -22,6 +24,9 @@ struct meter_opts {
 	uint32_t
 		slice_ring; /* copy: bytes of ring buffer a CPU, a power of two of pages; 0: 1 MiB */
 	const char *pin;    /* NULL or a bpffs directory */
+	/* NULL, or gives the caller's maps to each program before it is loaded; 0 or -errno */
+	int (*lend)(void *to, struct bpf_object *obj);
+	void *lend_to;
 };
 
 struct meter;

@@ -21,6 +21,7 @@
  */
 #include "flow.h"
 #include "parse.h"
+#include "turns.h"
 
 #define TABLE_PROBES 16 /* at half full, 3 flows of 10 000 find no place; 8 would leave out 42 */
 

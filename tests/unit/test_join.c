@@ -460,6 +460,35 @@ static void former_owner_has_a_record(void **state)
 	assert_int_equal(latter->view.start, 40);
 }
 
+/* With a turn, what lies between two owners' uses is nobody's; rounded up where bytes have to be shared. */
+static void changes_hands(void **state)
+{
+	struct owner_event e = { .kind = OWNER_SOCKET,
+				 .cookie = 1,
+				 .netns = HOST,
+				 .key = served(),
+				 .how = OWNER_EXACT,
+				 .who = process(6),
+				 .turn = 1,
+				 .between = { 2, 100 } };
+
+	(void)state;
+	socket_is(1, 5, OWNER_EXACT, served());
+	add(served(), 0, 10, 10);
+	add(served(), 1, 4, 10);
+	assert_int_equal(join__owner(j, &e), 0);
+	add(served(), 0, 7, 20);
+	assert_int_equal(report(), 3);
+	assert_int_equal(packets_of(5, OWNER_EXACT), 8);
+	assert_int_equal(packets_of(0, OWNER_NONE), 6);
+	assert_int_equal(packets_of(6, OWNER_EXACT), 7);
+	add(served(), 0, 3, 30);
+	socket_is(1, 5, OWNER_EXACT,
+		  served()); /* without one, all that was counted is the former owner's */
+	report();
+	assert_int_equal(packets_of(6, OWNER_EXACT), 3);
+}
+
 /* A reused pid is somebody else; pid 0 is nobody. */
 static void identity(void **state)
 {
@@ -1435,6 +1464,7 @@ int main(void)
 		TEST(owner_comes_later),
 		TEST(owner_changes),
 		TEST(former_owner_has_a_record),
+		TEST(changes_hands),
 		TEST(identity),
 		TEST(takes_a_new_name),
 		cmocka_unit_test(looks_up),

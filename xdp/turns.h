@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef WIREWHO_TURNS_H
+#define WIREWHO_TURNS_H
+/*
+ * Flows whose socket has just changed hands, as the programs see them. The owner programs put such a flow in, both ways
+ * around, with the number of its turn; from then on its packets are counted in slots of their own (the turn
+ * stands in the upper half of the key's link), so that a harvest tells what was counted before the change from what
+ * came after it. User space takes the flow out when it has heard of the change.
+ *
+ * Nearly always there is no such flow: that costs a packet one look at a counter.
+ */
+#include "flow.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, TURNS_MAX * 2);
+	__type(key, struct flow_key); /* without link */
+	__type(value, __u32);
+} turns SEC(".maps");
+
+/* How many entries `turns` has. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} turns_n SEC(".maps");
+
+static __always_inline __u64 *turns__n(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&turns_n, &zero);
+}
+
+static __always_inline void turn__mark(union flow_words *f)
+{
+	__u64 *n = turns__n();
+	__u16 link = f->key.link;
+	__u32 *turn;
+
+	if (!n || !*(volatile __u64 *)n)
+		return;
+	f->key.link = 0;
+	turn = bpf_map_lookup_elem(&turns, &f->key);
+	f->key.link = turn ? link | *turn << TURN_SHIFT : link;
+}
+#endif
