@@ -79,6 +79,23 @@ cap__packets() {
     capinfos -c -M "$CAP_FILE" 2>/dev/null | sed -n 's/^Number of packets: *//p'
 }
 
+# The queues that packets of the file came from, each once.
+cap__queues() {
+    python3 - "$CAP_FILE" <<-'END'
+	import struct, sys
+	data, at, queues = open(sys.argv[1], "rb").read(), 0, set()
+	while at < len(data):
+	    kind, size = struct.unpack_from("<II", data, at)
+	    if kind == 6:
+	        caplen, = struct.unpack_from("<I", data, at + 20)
+	        code, length, queue = struct.unpack_from("<HHI", data, at + 28 + (caplen + 3) // 4 * 4)
+	        if (code, length) == (6, 4):
+	            queues.add(queue)
+	    at += size
+	print(*sorted(queues))
+	END
+}
+
 cap__send() {
     must cli python3 "$NUMBERED" send "$CLI_IF" "$@"
 }

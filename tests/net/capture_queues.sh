@@ -5,23 +5,6 @@
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/capture.bash"
 
-# queues_in FILE: the numbers in the packets' epb_queue options, each once
-queues_in() {
-    python3 - "$1" <<-'END'
-	import struct, sys
-	data, at, queues = open(sys.argv[1], "rb").read(), 0, set()
-	while at < len(data):
-	    kind, size = struct.unpack_from("<II", data, at)
-	    if kind == 6:
-	        caplen, = struct.unpack_from("<I", data, at + 20)
-	        code, length, queue = struct.unpack_from("<HHI", data, at + 28 + (caplen + 3) // 4 * 4)
-	        if (code, length) == (6, 4):
-	            queues.add(queue)
-	    at += size
-	print(*sorted(queues))
-	END
-}
-
 cap__pair 4
 cap__start 'udp port 9000'
 cap__send 6000 --rate 20000 --flows 64
@@ -29,7 +12,7 @@ cap__end
 contains "the report" "$(cat "$CAP_ERR")" "$SRV_IF: 4 queues, AF_XDP copy mode (driver veth has no zero-copy)"
 is "frames captured" "$(cap__number written)" 6000
 cap__check 6000 --flows 64
-is "the queues in the file" "$(queues_in "$CAP_FILE")" "0 1 2 3"
+is "the queues in the file" "$(cap__queues)" "0 1 2 3"
 
 # a queue that is not served passes its frames on, and says so
 cap__start --queues 1 'udp port 9000'
@@ -39,7 +22,7 @@ is "matched" "$(cap__number matched)" 6000
 at_least "frames on the queues that are not served" "$(cap__number no_socket)" 500
 is "redirected and passed" $(($(cap__number written) + $(cap__number no_socket))) 6000
 cap__check 6000 --flows 64 --some
-is "the queues in the file" "$(queues_in "$CAP_FILE")" 0
+is "the queues in the file" "$(cap__queues)" 0
 
 # exactly so many, also when four threads take them
 for n in 1 777; do

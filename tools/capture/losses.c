@@ -142,7 +142,7 @@ static void print_reasons(const struct capture_link_losses *k)
 	if (unexplained(k))
 		fprintf(stderr,
 			"  unexplained: the kernel gave them to no socket; `ethtool -S %s` may say more "
-			"(rx_queue_N_xdp_drops)\n",
+			"(rx_queue_N_drops, rx_queue_N_xdp_drops)\n",
 			k->ifname);
 }
 
