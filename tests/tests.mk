@@ -2,6 +2,7 @@
 #
 #   make test [ONLY=pattern]   check, unit, offline and net tests; tests/run says what they are
 #   make check                 format, warnings, cppcheck, syntax of scripts, licence lines
+#   make debug                 .build/debug/wirewho, which asserts at each step who owns a frame
 #   make demo                  a network of its own, real traffic, and who is on it
 #   make run IFACE=eth0        the live table on your card
 
@@ -21,9 +22,25 @@ $(UNIT): %: %.o $(LIBOBJ)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
+# The frames' owners are AF_XDP's affair, so the rest is as ever.
+DEBUG     := $(OUT)/debug/wirewho
+DEBUG_OBJ := $(patsubst $(OUT)/af_xdp/%.o,$(OUT)/debug/af_xdp/%.o,$(OBJ))
+
+.PHONY: debug
+debug: $(DEBUG)
+
+$(OUT)/debug/%.o: %.c $(OUT)/packages.ok | $(SKEL)
+	$(call say,CC,'$< with -DDEBUG')
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -DDEBUG $(CFLAGS) -std=gnu11 $(STRICT) -MMD -MP -c -o $@ $<
+
+$(DEBUG): $(DEBUG_OBJ)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+
 test:
 	@sh tests/packages.sh install build test
-	@$(MAKE) --no-print-directory wirewho unit $(OUT)/bench/generator
+	@$(MAKE) --no-print-directory wirewho debug unit $(OUT)/bench/generator
 	@bash tests/run $(ONLY)
 
 # ------------------------------------------------------------------------------------------------------------- check
@@ -81,6 +98,6 @@ run:
 	@$(MAKE) --no-print-directory wirewho
 	@./wirewho top -i $(IFACE)
 
--include $(UNIT:=.d)
+-include $(UNIT:=.d) $(DEBUG_OBJ:.o=.d)
 
 include $(wildcard tests/*/*.mk)
