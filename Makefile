@@ -59,6 +59,13 @@ $(OUT)/%.skel.h: $(OUT)/%.bpf.o
 	$(call say,SKEL,$(@:$(OUT)/%=%))
 	$(Q)$(BPFTOOL) gen skeleton $< name $(notdir $*)_bpf > $@ 2> $@.log || { cat $@.log >&2; exit 1; }
 
+# The names of system calls, out of the installed headers.
+$(OUT)/tools/trace/syscall_table.h: tools/trace/syscall_names.sh $(OUT)/packages.ok
+	$(call say,GEN,$(@:$(OUT)/%=%))
+	$(Q)mkdir -p $(@D)
+	$(Q)sh $< $(CC) > $@
+$(OUT)/tools/trace/syscall_names.o: $(OUT)/tools/trace/syscall_table.h
+
 # What a build needs, asked for once; tests/packages.sh says which package is missing and how to get it.
 $(OUT)/packages.ok: tests/packages.sh
 	@mkdir -p $(OUT)

@@ -15,6 +15,26 @@ struct cred {
 	struct kuid euid;
 };
 
+#ifdef __TARGET_ARCH_arm64
+struct pt_regs {
+	__u64 regs[31];
+	__u64 orig_x0;
+	__s32 syscallno;
+};
+
+struct thread_info {
+	unsigned long flags;
+};
+#else
+struct pt_regs {
+	unsigned long bx, cx, dx, si, di, orig_ax;
+};
+
+struct thread_info {
+	__u32 status;
+};
+#endif
+
 struct signal_struct {
 	struct {
 		int counter;
@@ -28,6 +48,7 @@ struct mm_struct {
 };
 
 struct task_struct {
+	struct thread_info thread_info;
 	int pid;
 	int tgid;
 	struct task_struct *group_leader;

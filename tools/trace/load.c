@@ -172,6 +172,11 @@ uint64_t trace__lost(const struct trace *t)
 	return sum;
 }
 
+void trace__add_events(struct trace *t, uint64_t n)
+{
+	t->events += n;
+}
+
 void trace__add_lost(struct trace *t, uint64_t n)
 {
 	t->lost_elsewhere += n;

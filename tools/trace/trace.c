@@ -47,7 +47,7 @@ int trace__parse(struct trace_opts *o, int argc, char **argv, const struct usage
 
 /* ---- the event loop ---- */
 
-static uint64_t now_ns(void)
+uint64_t trace__now(void)
 {
 	struct timespec now;
 
@@ -106,7 +106,7 @@ static int take_events(struct trace *t)
 	return write__flush(t);
 }
 
-static int tell_count(struct trace *t)
+int trace__tell_count(const struct trace *t)
 {
 	say(SAY_NOTE, "%llu events, %llu lost so far", (unsigned long long)t->events,
 	    (unsigned long long)trace__lost(t));
@@ -115,7 +115,7 @@ static int tell_count(struct trace *t)
 
 static int end_interval(struct trace *t)
 {
-	int err = t->tracer->interval ? t->tracer->interval(t->self, false) : tell_count(t);
+	int err = t->tracer->interval ? t->tracer->interval(t->self, false) : trace__tell_count(t);
 
 	t->intervals++;
 	if (t->opts->count && t->intervals >= t->opts->count)
@@ -125,7 +125,7 @@ static int end_interval(struct trace *t)
 
 static int on_timer(struct trace *t)
 {
-	uint64_t expirations, now = now_ns();
+	uint64_t expirations, now = trace__now();
 	int err;
 
 	if (read(t->timer, &expirations, sizeof(expirations)) < 0)
@@ -134,11 +134,11 @@ static int on_timer(struct trace *t)
 	if (!err && t->opts->interval &&
 	    now >= t->start + (t->intervals + 1) * t->opts->interval * NS)
 		err = end_interval(t);
-	if (now > t->ticked + NS) {
-		process_table__tick(t->processes, now);
-		t->ticked = now;
-	}
-	return err;
+	if (err || now < t->ticked + NS)
+		return err;
+	process_table__tick(t->processes, now);
+	t->ticked = now;
+	return t->tracer->tick ? t->tracer->tick(t->self) : 0;
 }
 
 static int loop_once(struct trace *t)
@@ -168,6 +168,8 @@ static int finish(struct trace *t)
 	/* With a count the intervals were whole ones; else a last, shorter one is left. */
 	if (!err && t->tracer->interval && !(t->opts->count && t->intervals >= t->opts->count))
 		err = t->tracer->interval(t->self, true);
+	if (t->tracer->end)
+		t->tracer->end(t->self);
 	write__end(t);
 	return err ? err : write__flush(t);
 }
@@ -179,7 +181,7 @@ static int run(struct trace *t)
 	if (t->ring && watch(t, ring_buffer__epoll_fd(t->ring)))
 		return fail(-errno, NULL, "wait for events");
 	say(SAY_NOTE, "watching %s; Ctrl-C ends", t->tracer->what);
-	t->start = t->ticked = now_ns();
+	t->start = t->ticked = trace__now();
 	while (!t->stop && !err)
 		err = loop_once(t);
 	last = finish(t);

@@ -61,9 +61,13 @@ struct tracer {
 	int (*open)(void *self, struct trace *t);
 	/* One event of the ring buffer. NULL: this tracer has no events. */
 	void (*event)(void *self, const void *data, size_t size);
+	/* Once a second: to take what must not pile up in the kernel. NULL: nothing. 0 or -errno (said). */
+	int (*tick)(void *self);
 	/* The end of an interval, and of the run: `last`, when nothing is attached any more. NULL: the frame says how
 	 * many events there were. 0 or -errno (said), which ends the run. */
 	int (*interval)(void *self, bool last);
+	/* After the last interval(): to say, and add, what was lost. NULL: nothing. */
+	void (*end)(void *self);
 	void (*close)(void *self);
 };
 
@@ -112,16 +116,24 @@ const char *trace__text(struct trace *t, const char *bytes, size_t n);
  */
 json_t *trace__record(struct trace *t, uint64_t ns, const char *action, const struct who *who,
 		      uint32_t parent, const char *exe);
+/* A record of sums: event.kind "metric", event.start, event.end (CLOCK_MONOTONIC ns). */
+json_t *trace__metric(struct trace *t, uint64_t start, uint64_t end);
+json_t *trace__process_json(struct trace *t, const struct who *who);
+json_t *trace__user_json(struct trace *t, uint32_t uid);
 /* Adds {name: value} below "wirewho" of a record. Takes the reference; a NULL is left out. */
 void trace__add(json_t *record, const char *name, json_t *value);
 /* Takes the reference. Errors end the run, and are said once. NULL: no memory. */
 void trace__write(struct trace *t, json_t *record);
+uint64_t trace__now(void); /* CLOCK_MONOTONIC ns, as events have it */
 /* CLOCK_REALTIME ns of a CLOCK_MONOTONIC time. */
 uint64_t trace__realtime(const struct trace *t, uint64_t ns);
 
 /* What is known of a process from /proc: container, cgroup. May be NULL; exe is of the time it was first asked for. */
 const struct process *trace__process(struct trace *t, const struct who *who);
 uint64_t trace__lost(const struct trace *t); /* events that found the ring buffer full */
-/* For counts that a tracer lost elsewhere: added to what the end says. */
+/* Says how many events there were so far. 0. */
+int trace__tell_count(const struct trace *t);
+/* For what a tracer counts, or loses, elsewhere than in the ring buffer: added to what the end says. */
+void trace__add_events(struct trace *t, uint64_t n);
 void trace__add_lost(struct trace *t, uint64_t n);
 #endif

@@ -53,12 +53,13 @@ int write__flush(struct trace *t)
 int write__close(struct trace *t)
 {
 	FILE *file = t->file;
+	int i;
 
 	t->file = NULL;
 	if (file && fclose(file))
 		write__fail(t, -errno);
-	while (t->texts)
-		free(t->text[--t->texts]);
+	for (i = 0; i < TRACE_TEXTS; i++)
+		free(t->text[i]);
 	return t->err;
 }
 
@@ -122,8 +123,26 @@ json_t *trace__record(struct trace *t, uint64_t ns, const char *action, const st
 	return json_pack("{s:o, s:{s:s, s:s}, s:o, s:o, s:o*}", "@timestamp",
 			 ecs__time(trace__realtime(t, ns)), "event", "kind", "event", "action",
 			 action, "process", ecs__process(who, parent, exe, t->boot), "user",
-			 ecs__user(who->uid, users__name(t->users, who->uid)), "container",
+			 trace__user_json(t, who->uid), "container",
 			 ecs__container(p ? p->container : NULL));
+}
+
+json_t *trace__metric(struct trace *t, uint64_t start, uint64_t end)
+{
+	return json_pack("{s:o, s:{s:s, s:o, s:o}}", "@timestamp",
+			 ecs__time(trace__realtime(t, end)), "event", "kind", "metric", "start",
+			 ecs__time(trace__realtime(t, start)), "end",
+			 ecs__time(trace__realtime(t, end)));
+}
+
+json_t *trace__process_json(struct trace *t, const struct who *who)
+{
+	return ecs__process(who, 0, NULL, t->boot);
+}
+
+json_t *trace__user_json(struct trace *t, uint32_t uid)
+{
+	return ecs__user(uid, users__name(t->users, uid));
 }
 
 void trace__add(json_t *record, const char *name, json_t *value)

@@ -10,6 +10,7 @@
 
 static const struct verb tracers[] = {
 	{ "exec", trace_exec, "programs as they are started, by whom, and how they end" },
+	{ "syscalls", trace_syscalls, "system calls counted by process and name; times, errors" },
 };
 
 #define TRACERS (sizeof(tracers) / sizeof(*tracers))
@@ -21,7 +22,8 @@ static int help(void)
 		printf("  %-9s %s\n", tracers[i].name, tracers[i].line);
 	printf("\n'wirewho trace WHAT --help' shows its options.\n\nexamples:\n"
 	       "  wirewho trace exec --args                   every program that is started\n"
-	       "  wirewho trace exec --by user 10             how many a user, every ten seconds\n");
+	       "  wirewho trace exec --by user 10             how many a user, every ten seconds\n"
+	       "  wirewho trace syscalls --latency -p 1234    what one process asks the kernel for\n");
 	return 0;
 }
 
