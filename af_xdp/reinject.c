@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include "frames.h"
 #include "veth.h"
+#include "xdp/pin.h"
 #include "xdp/say.h"
 #include "af_xdp/reinject.skel.h" /* after the types it speaks of */
 
@@ -101,6 +102,11 @@ int reinject__open(struct reinject **out)
 	}
 	*out = r;
 	return 0;
+}
+
+int reinject__pin(const struct reinject *r, const char *name)
+{
+	return pins__add(name, r->skel->obj);
 }
 
 void reinject__close(struct reinject *r)

@@ -23,6 +23,8 @@ struct reinject;
 
 /* One for each thread. 0 or -errno (said). */
 int reinject__open(struct reinject **out);
+/* For --pin: by what name. 0 or -errno (said). */
+int reinject__pin(const struct reinject *r, const char *name);
 void reinject__close(struct reinject *r); /* NULL is fine */
 
 /* Where frame `i` (below REINJECT_BATCH) of the next batch is to be written: REINJECT_MOST bytes. */

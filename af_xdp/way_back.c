@@ -17,11 +17,16 @@
 
 int way_back__open(struct way_back *w, struct credit *credit, const char *ifname, unsigned queue)
 {
+	char name[sizeof("reinject--4294967295") + IF_NAMESIZE];
+	int err;
+
 	*w = (struct way_back){ .credit = credit,
 				.ifindex = if_nametoindex(ifname),
 				.queue = queue };
 	snprintf(w->ifname, sizeof(w->ifname), "%s", ifname);
-	return reinject__open(&w->reinject);
+	snprintf(name, sizeof(name), "reinject-%s-%u", ifname, queue);
+	err = reinject__open(&w->reinject);
+	return err ? err : reinject__pin(w->reinject, name);
 }
 
 void way_back__close(struct way_back *w)

@@ -5,11 +5,13 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <net/if.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "attrib/egress.skel.h"
 #include "owners.h"
+#include "xdp/pin.h"
 #include "xdp/say.h"
 
 #define ATTACH_TCX_EGRESS 47 /* BPF_TCX_EGRESS of newer linux/bpf.h (kernel commit e420bed02507) */
@@ -28,6 +30,19 @@ struct egress {
 	struct egress_link link[LINKS_MAX];
 };
 
+/* As the meter's: opened only to say what the maps' keys and values are. */
+static int open_harvest(struct egress *e)
+{
+	struct egress_bpf *types = egress_bpf__open();
+	struct harvest_size size = e->opts.size;
+	int err;
+
+	size.types = types ? types->obj : NULL;
+	err = harvest__open(&e->harvest, &size, "transmit");
+	egress_bpf__destroy(types);
+	return err;
+}
+
 int egress__open(struct egress **out, const struct egress_opts *opts)
 {
 	struct egress *e = calloc(1, sizeof(*e));
@@ -38,7 +53,7 @@ int egress__open(struct egress **out, const struct egress_opts *opts)
 	e->opts = *opts;
 	for (i = 0; i < LINKS_MAX; i++)
 		e->link[i].tcx = -1;
-	err = harvest__open(&e->harvest, &opts->size, "transmit");
+	err = open_harvest(e);
 	if (err) {
 		free(e);
 		return err;
@@ -136,6 +151,7 @@ static int load(struct egress *e, struct egress_link *l, uint16_t number, bool r
 int egress__add(struct egress *e, const char *ifname, uint16_t link, bool raw)
 {
 	struct egress_link *l = &e->link[link];
+	char name[sizeof("egress-") + IF_NAMESIZE];
 	int err;
 
 	detach(l);
@@ -148,7 +164,9 @@ int egress__add(struct egress *e, const char *ifname, uint16_t link, bool raw)
 	if (err)
 		return fail(err, "run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON",
 			    "load the tc egress program for %s", ifname);
-	return attach(l, ifname);
+	snprintf(name, sizeof(name), "egress-%s", ifname);
+	err = pins__add(name, l->skel->obj);
+	return err ? err : attach(l, ifname);
 }
 
 struct harvest *egress__harvest(struct egress *e)

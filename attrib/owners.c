@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include "attrib/owner.skel.h"
 #include "cgroup2.h"
+#include "xdp/pin.h"
 #include "xdp/say.h"
 
 #define RING_BYTES (4u << 20)
@@ -72,7 +73,7 @@ static int load(struct owners *o)
 			err,
 			"run as root, or with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN; see `wirewho doctor`",
 			"load the owner programs");
-	return 0;
+	return pins__add("owners", o->skel->obj);
 }
 
 static int keep(struct owners *o, int fd)

@@ -8,6 +8,7 @@
 #include <string.h>
 #include "hooks.h"
 #include "xdp/link.h"
+#include "xdp/pin.h"
 #include "xdp/say.h"
 
 const char *const watch_modes[] = { "auto", "native", "generic", NULL };
@@ -115,6 +116,8 @@ int watch__prepare(struct watch_opts *w, struct pipeline_opts *out)
 		return 2;
 	if (choose_interfaces(w))
 		return 1;
+	if (w->pin && pins__open(w->pin))
+		return 1;
 	out->ifname = w->interfaces.item;
 	out->links = w->interfaces.n;
 	out->mode = w->mode;
@@ -126,6 +129,7 @@ int watch__prepare(struct watch_opts *w, struct pipeline_opts *out)
 
 void watch__free(struct watch_opts *w)
 {
+	pins__close();
 	opt_list__free(&w->interfaces);
 	opt_list__free(&w->matches);
 	free(w->chosen);

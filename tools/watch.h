@@ -11,6 +11,7 @@ struct watch_opts {
 	uint64_t flows;
 	int table; /* 0: ours, 1: the kernel's hash */
 	bool verbose;
+	const char *pin; /* a bpffs directory, or NULL */
 	struct match match;
 	char (*chosen)[16]; /* interfaces taken because none were named */
 };
@@ -44,6 +45,15 @@ extern const char *const watch_tables[];
 		  OPT_CHOICE,  &(w)->table, \
 		  0,           0, \
 		  watch_tables }, \
+		{ 0, \
+		  "pin", \
+		  "DIR", \
+		  "pin programs and maps below DIR/wirewho, on a bpffs, for bpftool to look at", \
+		  OPT_TEXT, \
+		  &(w)->pin, \
+		  0, \
+		  0, \
+		  NULL }, \
 	{ \
 		'v', "verbose", NULL, "say more, and show the libraries' own lines", OPT_FLAG, \
 			&(w)->verbose, 0, 0, NULL \

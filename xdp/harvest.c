@@ -2,6 +2,7 @@
 #include "harvest.h"
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -50,6 +51,7 @@ struct harvest {
 	bool pressed;      /* the overflow ring was used since the last harvest */
 	struct cpu_view *cpu;
 	const char *direction;
+	const struct bpf_object *types; /* while opening; NULL: keys and values are not described */
 };
 
 static uint32_t round_pow2(uint32_t n)
@@ -73,7 +75,20 @@ uint32_t harvest__slots_for(uint64_t budget, unsigned tables)
 	return p;
 }
 
-static int area__map(struct area *a, const char *name, uint32_t value, uint64_t entries)
+/* So that bpftool prints fields by name. Nothing depends on it. */
+static void describe(const struct harvest *h, const char *name, struct bpf_map_create_opts *opts)
+{
+	const struct bpf_map *like = h->types ? bpf_object__find_map_by_name(h->types, name) : NULL;
+
+	if (!like || !bpf_map__btf_value_type_id(like))
+		return;
+	opts->btf_fd = btf__fd(bpf_object__btf(h->types));
+	opts->btf_key_type_id = bpf_map__btf_key_type_id(like);
+	opts->btf_value_type_id = bpf_map__btf_value_type_id(like);
+}
+
+static int area__map(const struct harvest *h, struct area *a, const char *name, uint32_t value,
+		     uint64_t entries)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
 	size_t page = sysconf(_SC_PAGESIZE), bytes = (value * entries + page - 1) / page * page;
@@ -82,6 +97,7 @@ static int area__map(struct area *a, const char *name, uint32_t value, uint64_t 
 	a->name = name;
 	if (entries > UINT32_MAX)
 		return -E2BIG;
+	describe(h, name, &opts);
 	a->fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, name, sizeof(uint32_t), value, entries, &opts);
 	if (a->fd < 0)
 		return -errno;
@@ -114,7 +130,7 @@ static int map_areas(struct harvest *h)
 	int i, err = 0;
 
 	for (i = 0; i < AREAS && !err; i++)
-		err = area__map(&h->area[i], plan[i].name, plan[i].value, plan[i].entries);
+		err = area__map(h, &h->area[i], plan[i].name, plan[i].value, plan[i].entries);
 	return err;
 }
 
@@ -125,6 +141,7 @@ static int map_hashes(struct harvest *h)
 	int i;
 
 	for (i = 0; i < 2; i++) {
+		describe(h, i ? "hash_odd" : "hash_even", &opts);
 		h->hash[i] = bpf_map_create(BPF_MAP_TYPE_PERCPU_HASH, i ? "hash_odd" : "hash_even",
 					    sizeof(struct flow_key), sizeof(struct hash_count),
 					    entries, &opts);
@@ -218,7 +235,11 @@ int harvest__open(struct harvest **out, const struct harvest_size *size, const c
 	h->size.log_mask = h->size.mask4 * 2 + 1;
 	h->size.overflow_mask = round_pow2(size->overflow) - 1;
 	h->size.hash = size->hash;
+	if (size->types && bpf_object__btf(size->types) &&
+	    !btf__load_into_kernel(bpf_object__btf(size->types)))
+		h->types = size->types;
 	err = prepare(h);
+	h->types = NULL;
 	if (err) {
 		fail(err,
 		     err == -EPERM ? "run as root, or with CAP_BPF and CAP_NET_ADMIN"

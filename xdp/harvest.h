@@ -16,6 +16,9 @@ struct harvest_size {
 	uint32_t slots; /* for IPv4, a CPU; rounded up to a power of two; half as many for IPv6 */
 	uint32_t overflow; /* records a CPU; rounded up to a power of two */
 	bool hash;         /* the kernel's per-CPU hash instead of our table */
+	/* Opened, not loaded; its maps of the same names say what keys and values are, for bpftool. NULL: not said. Only
+	 * looked at by harvest__open(). */
+	const struct bpf_object *types;
 };
 
 /* What one harvest found of one flow, since the harvest before. */

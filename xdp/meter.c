@@ -4,10 +4,12 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include "link.h"
+#include "pin.h"
 #include "probe.h"
 #include "say.h"
 #include "xdp/meter.skel.h"
@@ -77,6 +79,19 @@ static void close_slices(struct meter *m)
 	close_fd(&m->slices);
 }
 
+/* A program that is opened only to say what the maps' keys and values are. */
+static int open_harvest(struct meter *m)
+{
+	struct meter_bpf *types = meter_bpf__open();
+	struct harvest_size size = m->opts.size;
+	int err;
+
+	size.types = types ? types->obj : NULL;
+	err = harvest__open(&m->harvest, &size, "receive");
+	meter_bpf__destroy(types);
+	return err;
+}
+
 int meter__open(struct meter **out, const struct meter_opts *opts)
 {
 	struct meter *m = calloc(1, sizeof(*m));
@@ -86,7 +101,7 @@ int meter__open(struct meter **out, const struct meter_opts *opts)
 		return -ENOMEM;
 	m->opts = *opts;
 	m->slices = -1;
-	err = harvest__open(&m->harvest, &opts->size, "receive");
+	err = open_harvest(m);
 	if (!err && opts->sampling.mode == SAMPLE_MODE_COPY) {
 		err = make_slices(m);
 		if (err)
@@ -176,6 +191,14 @@ static int lend_samples(struct meter *m, struct metered *l)
 	return err;
 }
 
+static int pin_link(const struct metered *l, const char *ifname)
+{
+	char name[sizeof("meter-") + IF_NAMESIZE];
+
+	snprintf(name, sizeof(name), "meter-%s", ifname);
+	return pins__add(name, l->skel->obj);
+}
+
 static int open_link(struct meter *m, uint16_t number, const char *ifname)
 {
 	struct metered *l = &m->link[number];
@@ -196,6 +219,8 @@ static int open_link(struct meter *m, uint16_t number, const char *ifname)
 		err = m->opts.lend(m->opts.lend_to, l->skel->obj);
 	if (!err)
 		err = attach__load(&l->attachment, l->skel->obj, PROGRAM, ifname);
+	if (!err)
+		err = pin_link(l, ifname);
 	return err;
 }
 

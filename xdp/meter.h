@@ -23,7 +23,6 @@ struct meter_opts {
 	struct sampling sampling;  /* mode 0: none */
 	uint32_t
 		slice_ring; /* copy: bytes of ring buffer a CPU, a power of two of pages; 0: 1 MiB */
-	const char *pin;    /* NULL or a bpffs directory */
 	/* NULL, or gives the caller's maps to each program before it is loaded; 0 or -errno */
 	int (*lend)(void *to, struct bpf_object *obj);
 	void *lend_to;

@@ -93,7 +93,7 @@ static void print_argument(FILE *out, const char *text)
 	}
 	fputs(" \"", out);
 	for (; *text; text++)
-		fprintf(out, strchr("\"\\", *text) ? "\\%c" : "%c", *text);
+		fprintf(out, *text == '"' ? "\\%c" : "%c", *text);
 	fputc('"', out);
 }
 

@@ -4,7 +4,9 @@
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include "xdp/pin.h"
 #include "xdp/say.h"
 
 #define RING_BYTES (8u << 20)
@@ -127,6 +129,7 @@ static int take_maps(struct trace *t, struct bpf_object *obj)
 int trace__load(struct trace *t, struct bpf_object *obj, const struct trace_hook *hook, size_t n)
 {
 	struct bpf_program *chosen[TRACE_LINKS], *p;
+	char name[64];
 	size_t i;
 	int err = n > TRACE_LINKS ? -E2BIG : prepare_maps(obj);
 
@@ -146,7 +149,10 @@ int trace__load(struct trace *t, struct bpf_object *obj, const struct trace_hook
 			err,
 			"run as root, or with CAP_BPF and CAP_PERFMON; -v shows the kernel's own words",
 			"trace %s: load the programs", t->tracer->what);
-	err = take_maps(t, obj);
+	snprintf(name, sizeof(name), "trace-%s", t->tracer->name);
+	err = pins__add(name, obj);
+	if (!err)
+		err = take_maps(t, obj);
 	for (i = 0; i < n && !err; i++)
 		if (chosen[i])
 			err = attach(t, chosen[i]);

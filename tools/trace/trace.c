@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include "state.h"
 #include "tools/hooks.h"
+#include "xdp/pin.h"
 #include "xdp/say.h"
 
 #define NS 1000000000ull
@@ -224,6 +225,7 @@ static int close_all(struct trace *t)
 	close_fd(t->signals);
 	close_fd(t->epoll);
 	close_fd(t->cgroup);
+	pins__close();
 	return write__close(t);
 }
 
@@ -240,7 +242,10 @@ int trace__run(const struct trace_opts *o, const struct tracer *tracer, void *se
 		close_fd(t.cgroup);
 		return err == -EINVAL ? 2 : 1;
 	}
-	err = open_all(&t);
+	if (o->pin)
+		err = pins__open(o->pin);
+	if (!err)
+		err = open_all(&t);
 	if (!err)
 		err = run(&t);
 	return close_all(&t) || err ? 1 : 0;

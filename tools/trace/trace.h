@@ -29,6 +29,7 @@ struct trace_opts {
 	const char *jsonl; /* NULL: lines for people on standard output */
 	uint64_t pid;      /* 0: all */
 	const char *user, *comm, *cgroup;
+	const char *pin; /* a bpffs directory, or NULL */
 	bool verbose;
 	unsigned long long interval, count; /* seconds, and how many of them; 0: none, and no end */
 };
@@ -48,6 +49,15 @@ struct trace_opts {
 		  "FILE",   "write JSON lines to FILE, or to stdout with -, instead of text", \
 		  OPT_TEXT, &(t)->jsonl, \
 		  0,        0, \
+		  NULL }, \
+		{ 0, \
+		  "pin", \
+		  "DIR", \
+		  "pin programs and maps below DIR/wirewho, on a bpffs, for bpftool to look at", \
+		  OPT_TEXT, \
+		  &(t)->pin, \
+		  0, \
+		  0, \
 		  NULL }, \
 	{ \
 		'v', "verbose", NULL, "say more, and show the libraries' own lines", OPT_FLAG, \

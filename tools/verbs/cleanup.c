@@ -20,9 +20,9 @@
 #include <xdp/libxdp.h>
 #include "tools/hooks.h"
 #include "tools/opt.h"
+#include "xdp/pin.h"
 #include "xdp/say.h"
 
-#define PIN_DIRECTORY "wirewho"
 #define BUSY_TRIES 20 /* of 50 ms: a link whose owner has just died */
 #define TEXT_MAX 320
 
@@ -244,6 +244,7 @@ static int clean__interfaces(struct cleanup *c)
 
 /* nftw() hands nothing through. */
 static struct cleanup *walking;
+static size_t walking_from; /* length of the mount point's path */
 
 static int pin__remove(const void *path)
 {
@@ -269,10 +270,26 @@ static void clean__pin(struct cleanup *c, const char *path)
 	handle(c, &f);
 }
 
+/* In a directory of our name, wherever on this bpffs, or that directory itself. */
+static bool is_ours(const char *path, bool is_dir)
+{
+	static const char name[] = "/" PIN_DIRECTORY;
+	const char *at = path + walking_from;
+
+	while ((at = strstr(at, name))) {
+		at += sizeof(name) - 1;
+		if (*at == '/' || (!*at && is_dir))
+			return true;
+	}
+	return false;
+}
+
 static int on_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
 	(void)st;
 	(void)ftw;
+	if (!is_ours(path, type == FTW_DP))
+		return 0;
 	if (type == FTW_F)
 		clean__pin(walking, path);
 	/* A directory goes when it is empty: it is not when something in it is in use. */
@@ -286,9 +303,7 @@ static int on_entry(const char *path, const struct stat *st, int type, struct FT
 static int clean__pins(struct cleanup *c)
 {
 	FILE *mounts = setmntent("/proc/self/mounts", "r");
-	char path[4200];
 	struct mntent *m;
-	struct stat st;
 
 	if (!mounts)
 		return fail(-errno, NULL, "read /proc/self/mounts");
@@ -296,10 +311,8 @@ static int clean__pins(struct cleanup *c)
 	while ((m = getmntent(mounts))) {
 		if (strcmp(m->mnt_type, "bpf"))
 			continue;
-		snprintf(path, sizeof(path), "%s/" PIN_DIRECTORY, m->mnt_dir);
-		if (lstat(path, &st) || !S_ISDIR(st.st_mode))
-			continue;
-		nftw(path, on_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+		walking_from = strlen(m->mnt_dir);
+		nftw(m->mnt_dir, on_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 	}
 	endmntent(mounts);
 	return 0;
