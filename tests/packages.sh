@@ -65,6 +65,7 @@ table() {
 	test jq
 	test xdp-tools
 	test socat
+	test strace
 	test procps
 	test util-linux
 	test tmux

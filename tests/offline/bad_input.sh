@@ -110,6 +110,27 @@ done
 printf x | cat "$D/good.pcap" - | lines=1 bad "rest on stdin" 1 'the 3000 packets before it' "$W" read --jsonl - -
 counted 3000
 
+bad 'trace: nothing said' 2 'trace what' "$W" trace
+bad 'trace: unknown' 2 "called 'what'" "$W" trace what
+for tracer in exec syscalls; do
+    bad "trace $tracer: unknown option" 2 '--help' "$W" trace $tracer --what
+    bad "trace $tracer: pid 0" 2 "pid '0'" "$W" trace $tracer -p 0
+    bad "trace $tracer: pid with a letter" 2 "pid '1x'" "$W" trace $tracer -p 1x
+    bad "trace $tracer: no such user" 2 'no user of that name' "$W" trace $tracer -u no-such-user
+    bad "trace $tracer: user out of range" 2 "user '4294967295'" "$W" trace $tracer -u 4294967295
+    bad "trace $tracer: name too long" 2 '1 to 15 bytes' "$W" trace $tracer --comm 0123456789abcdef
+    bad "trace $tracer: empty name" 2 '1 to 15 bytes' "$W" trace $tracer --comm ''
+    bad "trace $tracer: relative cgroup" 2 'begins with /' "$W" trace $tracer --cgroup system.slice
+    bad "trace $tracer: interval 0" 2 "interval '0'" "$W" trace $tracer 0
+    bad "trace $tracer: negative interval" 2 'unknown option' "$W" trace $tracer -1
+    bad "trace $tracer: count 0" 2 "count '0'" "$W" trace $tracer 1 0
+    bad "trace $tracer: three numbers" 2 "got '3' too" "$W" trace $tracer 1 2 3
+    bad "trace $tracer: by what" 2 'is not one of' "$W" trace $tracer --by moon
+    bad "trace $tracer: output that cannot be" 1 "$D/none/x: No such file" "$W" trace $tracer --jsonl "$D/none/x"
+done
+bad 'trace syscalls: two kinds of tables' 2 'exclude each other' "$W" trace syscalls --errors --latency
+bad 'trace syscalls: top 0' 2 "top '0'" "$W" trace syscalls --top 0
+
 bad 'no file' 2 'which capture' "$W" read
 bad 'unknown option' 2 '--help' "$W" read --what "$D/good.pcap"
 lines=3
