@@ -14,13 +14,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SECONDS_MAX 40
 #define SKIPPED 77
 #define GRACE_MS 500
 
 const char *side = "both";
 int port;
 static const char *go_file;
+static unsigned seconds_max = 40;
 static int ready_pipe[2], gate_pipe[2][2];
 static const char *ns[2];
 
@@ -110,7 +110,7 @@ pid_t spawn(void)
 
 	if (!child) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		alarm(SECONDS_MAX);
+		alarm(seconds_max);
 	}
 	return child;
 }
@@ -209,6 +209,7 @@ static const struct scenario *find(const char *name)
 int main(int argc, char **argv)
 {
 	const struct scenario *s = find(argc > 1 ? argv[1] : NULL);
+	struct scenario own;
 
 	if (argc == 1)
 		return 0;
@@ -216,8 +217,18 @@ int main(int argc, char **argv)
 		return port = atoi(argv[2]), side = "srv", answers(tcp_accept(3), -1), 0;
 	if (argc == 4 && !strcmp(argv[1], "--go-on")) /* the same process, another program */
 		return port = atoi(argv[2]), side = "srv", answers(atoi(argv[3]), -1), 0;
+	if (argc == 7 && !strcmp(argv[1], "churn")) {
+		seconds_max += atoi(argv[5]);
+		own = churn_scenario(atoi(argv[5]), atoi(argv[6]));
+		s = &own;
+	} else if (argc == 6 && !strcmp(argv[1], "hostile")) {
+		own = hostile_scenario(atoi(argv[5]));
+		s = &own;
+	}
 	if (!s || argc < 5) {
-		fprintf(stderr, "usage: actor [NAME PORT SRV_NS CLI_NS [GO_FILE]]\n");
+		fprintf(stderr, "usage: actor [NAME PORT SRV_NS CLI_NS [GO_FILE]]\n"
+				"       actor churn PORT SRV_NS CLI_NS SECONDS RATE\n"
+				"       actor hostile PORT SRV_NS CLI_NS SECONDS\n");
 		return 2;
 	}
 	port = atoi(argv[2]);

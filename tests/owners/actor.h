@@ -41,6 +41,10 @@ struct scenario {
 extern const struct scenario plain_scenarios[], handed_scenarios[], calls_scenarios[],
 	odd_scenarios[], uring_scenarios[];
 
+/* Played for themselves: so many connections a second; and names that change all the time. */
+struct scenario churn_scenario(int seconds, int rate);
+struct scenario hostile_scenario(int seconds);
+
 extern const char *side; /* "srv" or "cli": who we are */
 extern int port;         /* the scenario's first of ten */
 
@@ -63,7 +67,7 @@ const char *ns_of(const char *which);
 /* ---- sockets ---- */
 
 int family_of(const char *host);
-const char *my_comm(void);
+const char *my_comm(void); /* letters, digits and '-'; others as '_' */
 int local_port(int fd);
 int remote_port(int fd);
 int tcp_listen(int family, int backlog);

@@ -233,6 +233,8 @@ def nethogs_share(s, row, said):
 # ---------------------------------------------------------------------------------------------------------- the table
 
 class Total:
+    least = LEAST
+
     def __init__(self):
         self.packets = self.bytes = self.right = self.none = self.wrong = self.nobody = 0
         self.how = collections.Counter()
@@ -253,7 +255,7 @@ class Total:
     def failed(self):
         if self.status:
             return any(not x.startswith(("skip", "(")) for x in self.status)
-        low = self.share() is not None and self.share() < LEAST
+        low = self.share() is not None and self.share() < self.least
         return bool(self.wrong or low or not self.packets or any(n.startswith("miscounted") for n in self.notes))
 
 
@@ -302,8 +304,10 @@ def as_json(name, t):
 def main():
     ask = argparse.ArgumentParser()
     ask.add_argument("--json")
+    ask.add_argument("--least", type=float, default=LEAST, help="per cent that must be right")
     ask.add_argument("rounds", nargs="+")
     args = ask.parse_args()
+    Total.least = args.least
     totals, strays = collections.defaultdict(Total), collections.Counter()
     for path in args.rounds:
         strays.update(add_round(path, totals))

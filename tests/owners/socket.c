@@ -3,6 +3,7 @@
 #include "actor.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -65,10 +66,14 @@ int remote_port(int fd)
 
 const char *my_comm(void)
 {
-	static char comm[17];
+	static __thread char comm[17];
+	char *c;
 
 	prctl(PR_GET_NAME, comm);
-	return comm;
+	for (c = comm; *c; c++)
+		if (!isalnum((unsigned char)*c) && *c != '-')
+			*c = '_';
+	return *comm ? comm : "_";
 }
 
 /* ---- making them ---- */

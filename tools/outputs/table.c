@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include "tools/text.h"
+#include "view.h"
 #include "xdp/say.h"
 
 #define END_SIZE (INET6_ADDRSTRLEN + sizeof("[]:65535"))
@@ -135,10 +135,7 @@ static void print_row(FILE *to, const struct row *r, int source, int destination
 		(unsigned long long)r->sent.packets, (unsigned long long)r->sent.bytes,
 		(unsigned long long)r->received.packets, (unsigned long long)r->received.bytes);
 	if (r->pid) {
-		text__utf8(name, sizeof(name), r->comm, sizeof(r->comm));
-		for (char *c = name; *c; c++)
-			if ((unsigned char)*c < ' ' || *c == 0x7f)
-				*c = '?';
+		view__clean(r->comm, sizeof(r->comm), name, sizeof(name));
 		fprintf(to, "  %u %s", r->pid, name);
 	}
 	fputc('\n', to);
