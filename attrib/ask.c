@@ -29,12 +29,16 @@ static bool fits(const struct socket *s, enum pick pick, uint32_t round)
 	}
 }
 
-static struct answer answer__one(const struct socket *s)
+static struct answer answer__one(const struct socket *s, uint32_t round)
 {
-	return (struct answer){ .cookie = s->who == WHO_NONE ? 0 : s->cookie,
-				.who = s->who,
-				.how = s->who == WHO_NONE ? OWNER_NONE : s->how,
-				.found = true };
+	bool blurred = socket__is_blurred(s, round), nobodys = blurred || s->who == WHO_NONE;
+
+	return (struct answer){ .cookie = nobodys ? 0 : s->cookie,
+				.who = nobodys ? WHO_NONE : s->who,
+				.how = nobodys ? OWNER_NONE : s->how,
+				.found = true,
+				.blurred = blurred,
+				.passing = round <= s->blurred[1] };
 }
 
 static const struct answer nobody = { .who = WHO_NONE };
@@ -53,7 +57,7 @@ static struct answer judge(const struct sockets *t, uint32_t place, enum pick pi
 		if (!fits(s, pick, round))
 			continue;
 		if (!a.found) {
-			a = answer__one(s);
+			a = answer__one(s, round);
 			continue;
 		}
 		if (a.who != s->who || a.who == WHO_NONE)
@@ -72,7 +76,7 @@ static struct answer newest(const struct sockets *t, uint32_t place, enum pick p
 
 	for (s = sockets__first(t, place); s; s = sockets__next(t, s))
 		if (fits(s, pick, round))
-			return answer__one(s);
+			return answer__one(s, round);
 	return nobody;
 }
 
@@ -124,12 +128,12 @@ static struct answer ask_sure(const struct sockets *t, const struct question *q,
 	if (tied && tied->who == WHO_NONE && tcp)
 		tied = NULL;
 	if (tied && tied->gone == SOCKET_LIVE)
-		return answer__one(tied);
+		return answer__one(tied, q->round);
 	a = ask_exact(t, q, full, PICK_LIVE);
 	if (a.found)
 		return a;
 	if (tied && was_there(tied, q->round))
-		return answer__one(tied);
+		return answer__one(tied, q->round);
 	return ask_exact(t, q, full, PICK_GONE);
 }
 

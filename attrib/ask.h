@@ -28,6 +28,8 @@ struct answer {
 	uint8_t how; /* enum owner_how */
 	bool found; /* false: no socket at all, so there is no reason to take the flow from its owner */
 	bool sure; /* by tie or exact tuple */
+	bool blurred; /* nobody's, because several processes use the socket and nothing tells their packets apart */
+	bool passing; /* it is blurred now, or about to be: ask again at the next harvest */
 };
 
 struct answer ask(const struct sockets *t, const struct question *q);

@@ -21,6 +21,7 @@ enum {
 	IS_DISPUTED = 1 << 3, /* nobody's, because several claim it */
 	IS_MIXED = 1 << 4,    /* this record holds packets of several owners */
 	IS_BEHIND = 1 << 5,   /* asked as of an earlier round: asks again with the next packets */
+	IS_BLURRED = 1 << 6,  /* nobody's, and never will be anybody's: several use the socket */
 };
 
 /* What an add touches stands first. */

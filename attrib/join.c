@@ -115,6 +115,8 @@ static uint64_t netns_of(const struct join *j, const struct flow_key *key)
  */
 static bool takes_pending(const struct flow *f, const struct answer *a)
 {
+	if ((f->flags & IS_BLURRED) || a->blurred)
+		return (f->flags & IS_BLURRED) && a->blurred;
 	if (f->who == a->who)
 		return true;
 	if (f->who == WHO_NONE)
@@ -139,7 +141,9 @@ static void flow__own(struct join *j, struct flow *f, const struct answer *a)
 		flows__finish(&j->flows, f, j->between);
 	whos__set(&j->whos, &f->who, a->who);
 	f->how = a->how;
-	f->flags &= ~IS_DISPUTED;
+	f->flags &= ~(IS_DISPUTED | IS_BLURRED);
+	if (a->blurred)
+		f->flags |= IS_BLURRED;
 	if (a->who == WHO_NONE)
 		f->flags |= IS_DISPUTED;
 	if (a->cookie != f->cookie && a->who != WHO_NONE) {
@@ -166,6 +170,8 @@ static void flow__ask(struct join *j, struct flow *f, uint32_t round, uint64_t t
 
 	if (a.found)
 		flow__own(j, f, &a);
+	if (a.passing)
+		f->flags |= IS_BEHIND;
 }
 
 static uint32_t flow__version(const struct join *j, const struct flow *f)
@@ -179,11 +185,11 @@ static uint32_t flow__version(const struct join *j, const struct flow *f)
 /* Asks again: for what was counted, as of then; and for what is to be added, as of `round`. */
 static void flow__renew(struct join *j, struct flow *f, uint32_t round)
 {
+	f->flags &= ~IS_BEHIND;
 	flow__ask(j, f, f->round, flow__tied_to(f));
 	if (round != f->round)
 		flow__ask(j, f, round, flow__tied_to(f));
 	f->version = flow__version(j, f);
-	f->flags &= ~IS_BEHIND;
 	if (round != j->round)
 		f->flags |= IS_BEHIND;
 }

@@ -123,13 +123,20 @@ static __always_inline void tell(struct sock *sk, struct socket_owner *o, int li
 
 /* ---- changing hands: what was counted before is told from what comes after ---- */
 
-static __always_inline int turns__put(const struct flow_key *key, __u32 turn)
+/* Turns of one flow between two harvests; each must have a number of its own. */
+#define TURNS_OF_ONE 200
+
+/* 0; 1: this is its last turn until the next harvest, all that follows is counted together; -1: no more. */
+static __always_inline int turns__put(const struct flow_key *key, __u32 number)
 {
+	struct turn *is = bpf_map_lookup_elem(&turns, key), first = { number, 1 };
 	__u64 *n = turns__n();
 
-	if (!bpf_map_update_elem(&turns, key, &turn, BPF_EXIST))
-		return 0;
-	if (!n || bpf_map_update_elem(&turns, key, &turn, BPF_NOEXIST))
+	if (is && is->n <= TURNS_OF_ONE) {
+		is->number = number;
+		return is->n++ == TURNS_OF_ONE;
+	}
+	if (is || !n || bpf_map_update_elem(&turns, key, &first, BPF_NOEXIST))
 		return -1;
 	__sync_fetch_and_add(n, 1);
 	return 0;
@@ -147,20 +154,24 @@ static __always_inline void turn_around(union flow_words *f)
 	f->key.dport = r.key.sport;
 }
 
-/* 0: this flow cannot be counted apart: it has no peer yet, or too many flows change hands. */
-static __always_inline __u32 count_apart(struct sock *sk, struct socket_owner *o)
+/* False: this flow cannot be counted apart, because it has no peer yet, or changes hands too often. */
+static __always_inline int count_apart(struct sock *sk, struct socket_owner *o, struct change *c)
 {
 	__u32 turn = o->turn == TURN_LAST ? 1 : o->turn + 1;
 	union flow_words f = {};
+	int last;
 
 	key__of_sock(&f, sk);
-	if (!f.key.dport || turns__put(&f.key, turn))
+	if (!f.key.dport || turns__put(&f.key, turn) < 0)
 		return 0;
 	turn_around(&f);
-	if (turns__put(&f.key, turn))
+	last = turns__put(&f.key, turn);
+	if (last < 0)
 		return 0;
-	o->turn = turn;
-	return turn;
+	o->turn = c->turn = turn;
+	if (last)
+		c->between[0] = BETWEEN_ALL;
+	return 1;
 }
 
 static __always_inline void segments(struct sock *sk, __u32 n[2])
@@ -195,6 +206,27 @@ static __always_inline void between(struct sock *sk, const struct socket_owner *
 
 /* ---- process context: this process uses this socket ---- */
 
+/*
+ * A socket of several processes that use it by turns, unconnected or too fast: told now and then, and nobody's for as
+ * long as it may go on.
+ */
+#define BLURRED_NS 20000000
+
+static __always_inline int changes_hands(struct sock *sk, struct socket_owner *o, int sent,
+					 int length, struct change *c)
+{
+	if (count_apart(sk, o, c)) {
+		if (!c->between[0])
+			between(sk, o, sent, length, c);
+		return 1;
+	}
+	c->between[0] = BETWEEN_ALL;
+	if (bpf_ktime_get_ns() - o->blurred < BLURRED_NS)
+		return 0;
+	o->blurred = bpf_ktime_get_ns();
+	return 1;
+}
+
 static __always_inline int use(struct sock *sk, int sent, int length)
 {
 	struct change c = {};
@@ -210,8 +242,8 @@ static __always_inline int use(struct sock *sk, int sent, int length)
 			segments(sk, o->used);
 			return 0;
 		}
-		c.turn = count_apart(sk, o);
-		between(sk, o, sent, length, &c);
+		if (!changes_hands(sk, o, sent, length, &c))
+			return 0;
 	}
 	segments(sk, o->used);
 	who__current(&o->who);
@@ -260,16 +292,24 @@ int on_connect6(struct bpf_sock_addr *ctx)
 	return claim(ctx->sk, OWNER_EXACT);
 }
 
+/* One that had an owner changes hands: on_send tells. */
+static __always_inline int claim_to_send(struct bpf_sock *sk)
+{
+	struct socket_owner *o = sk ? bpf_sk_storage_get(&socket_owners, sk, NULL, 0) : NULL;
+
+	return o && o->how == OWNER_EXACT && o->announced ? ALLOW : claim(sk, OWNER_EXACT);
+}
+
 SEC("cgroup/sendmsg4")
 int on_sendmsg4(struct bpf_sock_addr *ctx)
 {
-	return claim(ctx->sk, OWNER_EXACT);
+	return claim_to_send(ctx->sk);
 }
 
 SEC("cgroup/sendmsg6")
 int on_sendmsg6(struct bpf_sock_addr *ctx)
 {
-	return claim(ctx->sk, OWNER_EXACT);
+	return claim_to_send(ctx->sk);
 }
 
 /* A bound socket may receive before its process ever uses it: its port is announced at once. */

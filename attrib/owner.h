@@ -57,9 +57,11 @@ struct owner_event {
 	__u8 turn; /* the socket changed hands, and its flow is counted apart since then under this number; 0: no */
 	/*
 	 * With a turn: packets that were counted before it and after the former owner had used the socket for the last
-	 * time, sent and received by the socket. They may be either one's.
+	 * time, sent and received by the socket. They may be either one's. BETWEEN_ALL: several use the socket by
+	 * turns, and what follows (with a turn: under its number) is not told apart.
 	 */
 	__u32 between[2];
 };
+#define BETWEEN_ALL 0xffffffffu
 flow_assert(sizeof(struct owner_event) == 24 + 40 + 40 + 16, "owner_event: no holes");
 #endif

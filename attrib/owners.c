@@ -281,9 +281,9 @@ int owners__lend_turns(void *owners, struct bpf_object *obj)
 static void forget_turn(struct owners *o, const struct flow_key *key, uint8_t turn)
 {
 	int turns = bpf_map__fd(o->skel->maps.turns);
-	uint32_t now;
+	struct turn now;
 
-	if (bpf_map_lookup_elem(turns, key, &now) || now != turn)
+	if (bpf_map_lookup_elem(turns, key, &now) || now.number != turn)
 		return;
 	if (!bpf_map_delete_elem(turns, key))
 		__atomic_fetch_sub(o->turns_n, 1, __ATOMIC_RELAXED);

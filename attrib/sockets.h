@@ -19,6 +19,8 @@
 #include "whos.h"
 
 #define SOCKET_LIVE UINT32_MAX
+#define BLURRED_ROUNDS \
+	2 /* the one in which it was seen, and one more: the owner programs do not tell each time */
 
 struct socket {
 	uint32_t next, prev; /* at its place */
@@ -30,7 +32,9 @@ struct socket {
 	uint32_t ties;     /* flows tied to it */
 	uint32_t queue;    /* next in the queue it is in */
 	uint32_t snapshot; /* the last one in which it was seen */
-	uint8_t how;       /* enum owner_how */
+	uint32_t blurred
+		[2]; /* first and last round in which several used it, and nobody knows for what */
+	uint8_t how; /* enum owner_how */
 	bool listening;
 	bool announced; /* it was announced itself, so its end will be too */
 	bool queued;
@@ -64,6 +68,12 @@ struct socket_change {
 /* SOCKET, TIE or GONE; others are nothing here. 0 or -ENOMEM: then some of it may have been taken in. */
 int sockets__event(struct sockets *t, const struct owner_event *e, uint32_t round,
 		   struct socket_change *change);
+
+/* What the harvest of this round found may be anybody's of those who use it. */
+static inline bool socket__is_blurred(const struct socket *s, uint32_t round)
+{
+	return s->blurred[1] && round >= s->blurred[0] && round <= s->blurred[1];
+}
 
 const struct socket *sockets__find(const struct sockets *t, uint64_t cookie); /* NULL: unknown */
 /* The first at a place, and the one after; NULL at the end. */

@@ -249,6 +249,10 @@ flow_assert(sizeof(struct frame_meta) == 16, "frame_meta: a multiple of 4, at mo
 /* In the tables' keys the link is the lower half of `link`; the upper half is the flow's turn (turns.h), mostly 0. */
 #define TURN_SHIFT 8
 #define TURN_LAST 255
+struct turn {
+	__u32 number;
+	__u32 n; /* so many since it was put in: before TURN_LAST a harvest must come */
+};
 #define TURNS_MAX \
 	1024 /* flows that change hands between two harvests; of more, the round is nobody's */
 #endif

@@ -16,7 +16,7 @@ struct {
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, TURNS_MAX * 2);
 	__type(key, struct flow_key); /* without link */
-	__type(value, __u32);
+	__type(value, struct turn);
 } turns SEC(".maps");
 
 /* How many entries `turns` has. */
@@ -39,12 +39,12 @@ static __always_inline void turn__mark(union flow_words *f)
 {
 	__u64 *n = turns__n();
 	__u16 link = f->key.link;
-	__u32 *turn;
+	struct turn *t;
 
 	if (!n || !*(volatile __u64 *)n)
 		return;
 	f->key.link = 0;
-	turn = bpf_map_lookup_elem(&turns, &f->key);
-	f->key.link = turn ? link | *turn << TURN_SHIFT : link;
+	t = bpf_map_lookup_elem(&turns, &f->key);
+	f->key.link = t ? link | t->number << TURN_SHIFT : link;
 }
 #endif

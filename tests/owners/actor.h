@@ -11,6 +11,8 @@
  *     sent SIDE PROTO LOCAL REMOTE PACKETS             what that end sent, counted by the program itself
  *     payload SIDE PROTO LOCAL REMOTE BYTES            at least so many bytes passed, both directions
  *     noone SIDE PROTO LOCAL REMOTE PID                no TCP or UDP socket has these packets: nobody's, or PID's
+ *     share SIDE PROTO LOCAL REMOTE PID PACKETS        of a socket that several use: so many are his, or nobody's;
+ *                                                      below 0: all but so many
  *     uncounted REASON                                 no flow is made of these packets
  *     skip REASON                                      this host cannot play it
  */

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <netinet/in.h>
+#include <linux/tcp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -103,6 +104,20 @@ static void reuseport_serve(const struct scenario *s)
 		must(read(pipes[0], &byte, 1), "hear of a worker");
 	ready();
 	pause();
+}
+
+static void udp_answers(int fd, int n)
+{
+	struct sockaddr_in from;
+	char data[2048];
+
+	for (; n > 0; n--) {
+		socklen_t size = sizeof(from);
+		int got = must(recvfrom(fd, data, sizeof(data), 0, (struct sockaddr *)&from, &size),
+			       "receive");
+
+		must(sendto(fd, data, got, 0, (struct sockaddr *)&from, size), "answer");
+	}
 }
 
 /* The connected one that accepts a datagram's sender says so: another port, another worker. */
@@ -418,6 +433,144 @@ static void udp_sink(const struct scenario *s)
 		;
 }
 
+/* ---- used by several at a time: nobody's, or right ---- */
+
+static void own_share(const char *proto, int packets)
+{
+	say_line("share %s %s %d * %d %d", side, proto, port, getpid(), packets);
+}
+
+/* Unconnected: nothing but the local port is known of it, so a harvest with both owners in it is nobody's. */
+static void udp_passed_serve(const struct scenario *s)
+{
+	int channel[2], fd;
+	pid_t other;
+
+	must(socketpair(AF_UNIX, SOCK_STREAM, 0, channel), "socketpair");
+	other = spawn();
+	if (!other) {
+		fd = take(channel[1]);
+		gate__open();
+		own_share("udp", 2 * s->n);
+		udp_answers(fd, s->n);
+		_exit(0);
+	}
+	fd = udp_bind(family_of(s->host), false);
+	own_share("udp", 2 * s->n);
+	ready();
+	udp_answers(fd, s->n);
+	pass(channel[0], fd);
+	close(fd);
+	reap(other);
+}
+
+static void udp_asks_twice(const struct scenario *s)
+{
+	int fd = udp_socket_to(s->host, port);
+
+	own("udp", fd);
+	asks(fd, s->n);
+	gate__wait();
+	asks(fd, s->n);
+}
+
+static int segments(int fd)
+{
+	struct tcp_info info;
+	socklen_t n = sizeof(info);
+
+	must(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n), "TCP_INFO");
+	return info.tcpi_segs_out + info.tcpi_segs_in;
+}
+
+/* A stream that goes on without a pause: the first one's is at most what there was when the second one began. */
+static void stream_serve(const struct scenario *s)
+{
+	int listener = tcp_listen(family_of(s->host), 8), channel[2], fd, first = getpid();
+	pid_t other;
+
+	must(socketpair(AF_UNIX, SOCK_STREAM, 0, channel), "socketpair");
+	other = spawn();
+	if (!other) {
+		fd = take(channel[1]);
+		say_line("share %s tcp %d * %d %d", side, port, first, segments(fd));
+		duplex(fd, s->down, s->up);
+		_exit(0);
+	}
+	ready();
+	fd = tcp_accept(listener);
+	duplex(fd, s->down, s->up);
+	say_line("share %s tcp %d * %d %d", side, port, other, -segments(fd));
+	pass(channel[0], fd);
+	close(fd);
+	reap(other);
+}
+
+static void stream_call(const struct scenario *s)
+{
+	int fd = tcp_socket_to(s->host, port);
+
+	own("tcp", fd);
+	duplex(fd, 2 * s->up, 2 * s->down);
+	drain(fd);
+}
+
+/* Each datagram to whom is awake first: all of them use one socket all the time. */
+static void udp_shared_serve(const struct scenario *s)
+{
+	int fd = udp_bind(family_of(s->host), false), i;
+
+	for (i = 0; i < WORKERS; i++)
+		if (!spawn())
+			while (1) {
+				udp_answers(fd, 1);
+				own_share("udp", 2);
+			}
+	ready();
+	pause();
+}
+
+static void udp_asks(const struct scenario *s)
+{
+	int fd = udp_socket_to(s->host, port);
+
+	own("udp", fd);
+	asks(fd, s->n);
+	usleep(200000);
+}
+
+/* One connection, which two processes answer by turns. */
+static void tcp_shared_serve(const struct scenario *s)
+{
+	int listener = tcp_listen(family_of(s->host), 8), fd, turn[2][2], i, me;
+	char byte;
+
+	ready();
+	fd = tcp_accept(listener);
+	must(pipe(turn[0]) + pipe(turn[1]), "pipe");
+	me = !spawn();
+	own_share("tcp", 2 * s->n);
+	for (i = 0; i < s->n; i++) {
+		if (me || i)
+			must(read(turn[me][0], &byte, 1), "wait for a turn");
+		answers(fd, 1);
+		must(write(turn[!me][1], "t", 1), "hand on");
+	}
+	if (me)
+		_exit(0);
+	while (wait(NULL) > 0)
+		;
+}
+
+static void asks_all(const struct scenario *s)
+{
+	int fd = tcp_socket_to(s->host, port);
+
+	own("tcp", fd);
+	asks(fd, 2 * s->n);
+	usleep(100000);
+}
+
 /* ---- one number, two processes ---- */
 
 static pid_t spawn_as(pid_t pid)
@@ -487,6 +640,11 @@ const struct scenario handed_scenarios[] = {
 	{ "forked_in_use", fork_over_serve, asks_twice, SRV4, .n = 1500 },
 	{ "pidfd_in_use", pidfd_serve, asks_twice, SRV4, .n = 1500 },
 	{ "udp_passed_in_use", udp_sink, udp_scm_call, SRV4, .n = 3000 },
+	{ "udp_server_passed", udp_passed_serve, udp_asks_twice, SRV4, .n = 1500 },
+	{ "stream_passed_down", stream_serve, stream_call, SRV4, .down = 20000000, .n = 1 },
+	{ "stream_passed_up", stream_serve, stream_call, SRV4, .up = 20000000, .n = 1 },
+	{ "udp_shared", udp_shared_serve, udp_asks, SRV4, .n = 1500 },
+	{ "tcp_shared", tcp_shared_serve, asks_all, SRV4, .n = 700 },
 	{ "pid_reuse", answer_serve, reused_call, SRV4, .n = 3 },
 	{ 0 }
 };

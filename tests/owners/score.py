@@ -10,6 +10,7 @@ import re
 import sys
 
 LEAST = 99.9  # per cent of the packets that have an owner
+SLACK = 10    # packets of a shared connection's beginning and end
 HOWS = ("exact", "bound", "listener", "snapshot")
 
 
@@ -23,6 +24,7 @@ class Scenario:
         self.name, self.skipped, self.uncounted, self.failed = name, None, None, None
         self.claims = collections.defaultdict(list)  # (side, proto, local, remote): [Claim]
         self.listeners = collections.defaultdict(set)
+        self.shares = collections.defaultdict(collections.Counter)
         self.nobody = {}                             # the same: pid that may be named
         self.sent, self.payload = {}, {}
 
@@ -42,6 +44,8 @@ class Scenario:
             self.claims[key].append(Claim(int(rest[0]), rest[1], packets))
         elif kind == "noone":
             self.nobody[key] = int(rest[0])
+        elif kind == "share":
+            self.shares[key][int(rest[0])] += int(rest[1])
         elif kind == "listens":
             self.listeners[key].add(int(rest[0]))
         elif kind == "sent":
@@ -102,7 +106,7 @@ def collect(path, scenarios):
     """Each record goes to the row of its scenario; strays are returned."""
     index = {}
     for s in scenarios:
-        for key in list(s.claims) + list(s.nobody):
+        for key in list(s.claims) + list(s.nobody) + list(s.shares):
             index[key] = s.name
     rows, strays = collections.defaultdict(Row), collections.Counter()
     for side, r in records(path):
@@ -157,6 +161,23 @@ def judge_counted(row, claims, seen):
             row.notes.append("%s has %d packets more than his %d" % (pid, packets - part[pid], part[pid]))
 
 
+def judge_shares(row, shares, seen):
+    """Nobody may have them all; but whoever has more than he used has somebody else's."""
+    got = collections.Counter()
+    for (pid, name, how), packets in seen.items():
+        got[pid] += packets
+        if pid is not None:
+            row.how[how] += packets
+    row.none += got[None]
+    row.nobody += got.pop(None, 0)
+    for pid, packets in got.items():
+        most = shares[pid] + (sum(seen.values()) if shares[pid] < 0 else 0) + SLACK if pid in shares else 0
+        row.right += min(packets, most)
+        row.wrong += max(packets - most, 0)
+        if packets > most:
+            row.notes.append("%s has %d packets, and used %d" % (pid, packets, shares[pid]))
+
+
 def judge(s, row):
     for key, seen in row.seen.items():
         nobody = find(s.nobody, key)
@@ -166,6 +187,10 @@ def judge(s, row):
                 if pid not in (None, nobody):
                     row.wrong += packets
                     row.notes.append("%s/%s has %d packets of nobody" % (name, pid, packets))
+            continue
+        shares = find(s.shares, key)
+        if shares is not None:
+            judge_shares(row, shares, seen)
             continue
         claims = find(s.claims, key)
         if claims[0].packets is not None:

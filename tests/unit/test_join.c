@@ -489,6 +489,58 @@ static void changes_hands(void **state)
 	assert_int_equal(packets_of(6, OWNER_EXACT), 3);
 }
 
+/* Several use the socket, and nothing tells their packets apart: nobody's, for two harvests, and for good. */
+static void is_blurred(void **state)
+{
+	struct owner_event e = { .kind = OWNER_SOCKET,
+				 .cookie = 1,
+				 .netns = HOST,
+				 .key = key(UDP, "10.0.0.1", 40000, "0.0.0.0", 0),
+				 .how = OWNER_EXACT,
+				 .who = process(6),
+				 .between = { BETWEEN_ALL, 0 } };
+
+	(void)state;
+	socket_is(1, 5, OWNER_EXACT, key(UDP, "10.0.0.1", 40000, "0.0.0.0", 0));
+	add(asked(), 0, 1, 10);
+	assert_int_equal(join__owner(j, &e), 0);
+	add(asked(), 0, 2, 20);
+	add(asked(), 0, 4, 30);
+	add(asked(), 0, 8, 40);
+	report();
+	assert_int_equal(packets_of(5, OWNER_EXACT), 1);
+	assert_int_equal(packets_of(0, OWNER_NONE), 6);
+	assert_int_equal(packets_of(6, OWNER_EXACT), 8);
+}
+
+/* With a turn it begins with what the same harvest counted after it. */
+static void is_blurred_at_once(void **state)
+{
+	struct owner_event e = { .kind = OWNER_SOCKET,
+				 .cookie = 1,
+				 .netns = HOST,
+				 .key = served(),
+				 .how = OWNER_EXACT,
+				 .who = process(6),
+				 .turn = 201,
+				 .between = { BETWEEN_ALL, 0 } };
+
+	(void)state;
+	socket_is(1, 5, OWNER_EXACT, served());
+	add(served(), 0, 1, 10);
+	report();
+	add(served(), 0, 2, 20);
+	assert_int_equal(join__owner(j, &e), 0);
+	add(served(), 0, 4, 20);
+	add(served(), 0, 8, 30);
+	add(served(), 0, 16, 40);
+	add(served(), 0, 32, 50);
+	report();
+	assert_int_equal(packets_of(5, OWNER_EXACT), 0);
+	assert_int_equal(packets_of(0, OWNER_NONE), 2 + 4 + 8 + 16);
+	assert_int_equal(packets_of(6, OWNER_EXACT), 32);
+}
+
 /* A reused pid is somebody else; pid 0 is nobody. */
 static void identity(void **state)
 {
@@ -1465,6 +1517,8 @@ int main(void)
 		TEST(owner_changes),
 		TEST(former_owner_has_a_record),
 		TEST(changes_hands),
+		TEST(is_blurred),
+		TEST(is_blurred_at_once),
 		TEST(identity),
 		TEST(takes_a_new_name),
 		cmocka_unit_test(looks_up),
