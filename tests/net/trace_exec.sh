@@ -175,6 +175,7 @@ mkfifo "$TMP/fifo"
 # shellcheck disable=SC2016 # for the shell inside
 sh -c 'read line; exec "$0" sleep 0' "$(command -v env)" <>"$TMP/fifo" &
 pid=$!
+eventually 5 grep -q '^0 ' "/proc/$pid/syscall" || die "the shell does not read"
 watch -p $pid --jsonl -
 /bin/true
 echo >"$TMP/fifo"

@@ -9,9 +9,14 @@ need strace gcc jq
 
 cat >"$TMP/prog.c" <<'END'
 #define _GNU_SOURCE
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -47,8 +52,29 @@ static void wait_twice(void)
 		_exit(1);
 }
 
+/* From here on getppid is refused. */
+static int refuse(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { 4, code };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+		return 1;
+	for (int i = 0; i < 10; i++)
+		if (syscall(SYS_getppid) != -1)
+			return 1;
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
+	if (argc > 1 && !strcmp(argv[1], "refused"))
+		return refuse();
 	if (argc > 1 && !strcmp(argv[1], "wait")) {
 		wait_twice();
 		return 0;
@@ -165,6 +191,18 @@ must "$TMP/ww-prog" numbers
 ww__stop
 is "calls with numbers beyond the table" "$(counts | grep '^other ')" "other 2977"
 
+# What seccomp refuses never begins: it has no time, and does not pass for the call before it.
+watch --comm ww-prog --latency --by syscall --jsonl -
+must "$TMP/ww-prog" refused
+ww__stop
+is "refused calls, with times" "$(counts | grep -c '^getppid ')" 0
+is "calls before refused ones" "$(jq -r '.wirewho.syscall | select(. and .calls != .returned) | .name' "$TMP/out")" exit_group
+watch --comm ww-prog --errors --jsonl -
+must "$TMP/ww-prog" refused
+ww__stop
+is "refused calls, as failures" "$(jq -r '.wirewho.syscall | select(. and .name == "getppid") | "\(.error) \(.calls)"' "$TMP/out")" \
+    "EPERM 10"
+
 if "$TMP/ww-prog" i386 2>/dev/null; then
     watch --comm ww-prog --by syscall --jsonl -
     must "$TMP/ww-prog" i386
@@ -174,10 +212,10 @@ if "$TMP/ww-prog" i386 2>/dev/null; then
 fi
 
 # For people: a table each interval, and only the largest rows.
-(sleep 1; exec "$TMP/ww-prog") &
-"$WIREWHO" trace syscalls --comm ww-prog --by syscall --top 2 1 3 >"$TMP/out" 2>"$TMP/err"
+watch --comm ww-prog --by syscall --top 2 1 3
+must "$TMP/ww-prog"
+wait "$WW_PID"
 is "the exit code" $? 0
-wait %% 2>/dev/null
 is "tables" "$(grep -c '^SYSCALL ' "$TMP/out")" 3
 is "largest rows" "$(grep -cE '^(read|getppid) ' "$TMP/out")" 2
 contains "the rest" "$(cat "$TMP/out")" "more rows"
