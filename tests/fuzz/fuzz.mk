@@ -13,6 +13,7 @@ SANITIZE     := -fsanitize=address,undefined -fno-sanitize-recover=all
 
 # What each is made of, besides itself and headers.
 FUZZ_match := xdp/match.c xdp/say.c
+FUZZ_pcapng := $(addprefix tools/capture/,pcapng_reader.c pcapng.c owner_comment.c) tools/outputs/output.c
 FUZZ_join  := $(wildcard $(addprefix attrib/,$(addsuffix .c,join flows ask sockets places ties whos pool index)))
 
 # In the log of a failure: what does not help.
@@ -32,6 +33,7 @@ $(FUZZ_OUT)/%.o: %.c $(OUT)/packages.ok
 	$(Q)$(CLANG) $(CPPFLAGS) -O1 -g -std=gnu11 $(STRICT) $(SANITIZE) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
 
 $(FUZZ_OUT)/fuzz_match: $(FUZZ_match:%.c=$(FUZZ_OUT)/%.o)
+$(FUZZ_OUT)/fuzz_pcapng: $(FUZZ_pcapng:%.c=$(FUZZ_OUT)/%.o)
 $(FUZZ_OUT)/fuzz_join: $(FUZZ_join:%.c=$(FUZZ_OUT)/%.o)
 $(FUZZ_BIN): $(FUZZ_OUT)/fuzz_%: $(FUZZ_OUT)/tests/fuzz/fuzz_%.o
 	$(call say,LD,$@)
@@ -51,4 +53,4 @@ $(FUZZERS:%=fuzz-%): fuzz-%: $(FUZZ_OUT)/fuzz_% $(FUZZ_OUT)/seeds/%
 	@echo "  fuzz_$*: $$(sed -n 's/^Done \(.*\)/\1/p' $(FUZZ_OUT)/$*.log)," \
 	    "$$(sed -n 's/.*DONE .*\(cov: [0-9]*\).*/\1/p' $(FUZZ_OUT)/$*.log)"
 
--include $(FUZZERS:%=$(FUZZ_OUT)/tests/fuzz/fuzz_%.d) $(patsubst %.c,$(FUZZ_OUT)/%.d,$(FUZZ_match) $(FUZZ_join))
+-include $(FUZZERS:%=$(FUZZ_OUT)/tests/fuzz/fuzz_%.d) $(patsubst %.c,$(FUZZ_OUT)/%.d,$(FUZZ_match) $(FUZZ_pcapng) $(FUZZ_join))
