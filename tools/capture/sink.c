@@ -398,7 +398,8 @@ static size_t put_statistics(void *at, const struct capture_link_losses *k, uint
 {
 	const struct pcapng_time from = pcapng__time(start), to = pcapng__time(end);
 	uint64_t matched = capture_link_losses__matched(k);
-	uint64_t dropped = k->stats.rx_dropped + k->stats.rx_ring_full;
+	uint64_t dropped = k->stats.rx_dropped + k->stats.rx_ring_full +
+			   k->tally.sample[SAMPLE_COPY_LOST].packets;
 	const struct pcapng_option option[] = {
 		{ PCAPNG_ISB_STARTTIME, sizeof(from), &from },
 		{ PCAPNG_ISB_ENDTIME, sizeof(to), &to },
