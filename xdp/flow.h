@@ -128,7 +128,8 @@ struct cpu_state {
 	__u64 claims;  /* slots given away so far; the log holds their numbers */
 	__u64 head;    /* overflow records written so far */
 	__u64 matched; /* packets that --rate counts */
-	__u64 own[4];  /* the program's line ends here */
+	__u64 moment;  /* CLOCK_MONOTONIC ns: when the frames that are redirected now were taken up */
+	__u64 own[3];  /* the program's line ends here */
 	__u64 tail;    /* overflow records read so far: written by user space */
 	__u64 reader[7];
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* The meter: parse, count, choose. One instance is loaded for each watched interface; they share their maps. */
 #include <linux/bpf.h>
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include <xdp/xdp_helpers.h>
 #include "flow.h"
@@ -21,7 +22,25 @@ struct xdp_buff {
 } __attribute__((preserve_access_index));
 #define XDP_BUFF_HAS_FRAGS 1
 
+/* The part of an AF_XDP socket that says how many frames wait in its ring to be shown to its reader. */
+struct xdp_ring {
+	__u32 producer;
+} __attribute__((preserve_access_index));
+
+struct xsk_queue {
+	__u32 cached_prod;
+	struct xdp_ring *ring;
+} __attribute__((preserve_access_index));
+
+struct xdp_sock {
+	struct xsk_queue *rx;
+} __attribute__((preserve_access_index));
+
 extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak;
+extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym __weak; /* of the same age */
+
+/* Frames of a queue come one after another from a driver's poll, as native XDP promises. User space says so. */
+__u32 by_poll SEC(".data.poll") = 0;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_XSKMAP);
@@ -83,8 +102,29 @@ static __always_inline struct frame frame__of(struct xdp_md *ctx)
 	return f;
 }
 
+/*
+ * A clock costs as much as a tenth of the whole way, so not every frame reads it: what a driver takes up in one poll has
+ * arrived before, and the kernel shows a socket's frames to its reader at the end of that poll. As long as others wait there to be
+ * shown, the poll is still the same; STAMP_FRAMES of them are a few microseconds.
+ */
+#define STAMP_FRAMES 16
+
+static __always_inline __u64 moment(__u32 cpu, const void *socket)
+{
+	struct cpu_state *state = bpf_map_lookup_elem(&cpus, &cpu);
+	const struct xsk_queue *rx;
+
+	if (!look_inside || !state || !*(volatile __u32 *)&by_poll)
+		return bpf_ktime_get_ns();
+	rx = ((struct xdp_sock *)bpf_rdonly_cast(socket, bpf_core_type_id_kernel(struct xdp_sock)))
+		     ->rx;
+	if ((rx->cached_prod - rx->ring->producer) % STAMP_FRAMES == 0)
+		state->moment = bpf_ktime_get_ns();
+	return state->moment;
+}
+
 /* The moment of arrival, in front of the frame; a driver without room for metadata goes without. */
-static __always_inline void stamp(struct xdp_md *ctx, const struct frame *f)
+static __always_inline void stamp(struct xdp_md *ctx, const struct frame *f, __u64 now)
 {
 	struct frame_meta *meta;
 
@@ -93,7 +133,7 @@ static __always_inline void stamp(struct xdp_md *ctx, const struct frame *f)
 	meta = (void *)(long)ctx->data_meta;
 	if ((void *)(meta + 1) > (void *)(long)ctx->data)
 		return;
-	meta->time = bpf_ktime_get_ns();
+	meta->time = now;
 	meta->magic = FRAME_META_MAGIC;
 	meta->length = f->count.bytes;
 }
@@ -104,37 +144,42 @@ static __always_inline int sampled_as(struct tally *t, enum sample what, const s
 	return XDP_PASS;
 }
 
-static __always_inline int redirect(struct xdp_md *ctx, struct tally *t, const struct frame *f)
+static __always_inline int redirect(struct xdp_md *ctx, __u32 cpu, struct tally *t,
+				    const struct frame *f, const void *socket)
 {
 	sampled_as(t, SAMPLE_REDIRECTED, f);
-	stamp(ctx, f);
+	stamp(ctx, f, moment(cpu, socket));
 	return bpf_redirect_map(&sockets, ctx->rx_queue_index, XDP_PASS);
 }
 
-static __always_inline int tap(struct xdp_md *ctx, struct tally *t, const struct frame *f)
+static __always_inline int tap(struct xdp_md *ctx, __u32 cpu, struct tally *t,
+			       const struct frame *f)
 {
 	__u32 queue = ctx->rx_queue_index;
+	const void *socket = bpf_map_lookup_elem(&sockets, &queue);
 
-	if (!bpf_map_lookup_elem(&sockets, &queue))
+	if (!socket)
 		return sampled_as(t, SAMPLE_NO_SOCKET, f);
-	return redirect(ctx, t, f);
+	return redirect(ctx, cpu, t, f, socket);
 }
 
 /* Only what can be put back is taken, and only while the engine has promised to. */
-static __always_inline int inline_(struct xdp_md *ctx, struct tally *t, const struct frame *f)
+static __always_inline int inline_(struct xdp_md *ctx, __u32 cpu, struct tally *t,
+				   const struct frame *f)
 {
 	__u32 queue = ctx->rx_queue_index;
+	const void *socket = bpf_map_lookup_elem(&sockets, &queue);
 	struct credit *c = bpf_map_lookup_elem(&credits, &queue);
 
 	if (f->count.bytes > sampling.most)
 		return sampled_as(t, SAMPLE_TOO_LONG, f);
-	if (!c || !bpf_map_lookup_elem(&sockets, &queue))
+	if (!c || !socket)
 		return sampled_as(t, SAMPLE_NO_SOCKET, f);
 	if (c->used >= *(volatile __u64 *)&c->limit ||
 	    bpf_ktime_get_coarse_ns() >= *(volatile __u64 *)&c->until)
 		return sampled_as(t, SAMPLE_NO_CREDIT, f);
 	__sync_fetch_and_add(&c->used, 1); /* generic XDP runs one queue on several CPUs */
-	return redirect(ctx, t, f);
+	return redirect(ctx, cpu, t, f, socket);
 }
 
 static __always_inline int copy(struct xdp_md *ctx, __u32 cpu, struct tally *t,
@@ -196,9 +241,9 @@ static __always_inline int choose(struct xdp_md *ctx, __u32 cpu, struct tally *t
 	if (!is_sampled(cpu, p))
 		return sampled_as(t, SAMPLE_SKIPPED, f);
 	if (sampling.mode == SAMPLE_MODE_TAP)
-		return tap(ctx, t, f);
+		return tap(ctx, cpu, t, f);
 	if (sampling.mode == SAMPLE_MODE_INLINE)
-		return inline_(ctx, t, f);
+		return inline_(ctx, cpu, t, f);
 	return copy(ctx, cpu, t, f);
 }
 

@@ -253,9 +253,23 @@ int meter__renew(struct meter *m, uint16_t link, const char *ifname)
 	return err;
 }
 
+/* Generic XDP runs one queue on several CPUs, and each frame is a poll of its own. */
+static int tell_mode(const struct metered *l)
+{
+	const uint32_t key = 0, by_poll = l->attachment.mode == XDP_MODE_WANT_NATIVE;
+	int fd = bpf_map__fd(l->skel->maps.data_poll);
+
+	return bpf_map_update_elem(fd, &key, &by_poll, BPF_ANY)
+		       ? fail(-errno, NULL, "tell the XDP program of %s how it is attached",
+			      l->attachment.ifname)
+		       : 0;
+}
+
 int meter__attach(struct meter *m, uint16_t link)
 {
-	return attach__on(&m->link[link].attachment, m->opts.mode);
+	int err = attach__on(&m->link[link].attachment, m->opts.mode);
+
+	return err ? err : tell_mode(&m->link[link]);
 }
 
 void meter__detach(struct meter *m)

@@ -20,8 +20,14 @@ check_all() {
     cap__send 50 --udp 7777 # does not match
     cap__end
     is "frames captured" "$(cap__number written)" "$count"
+    at_least "seconds between the first frame and the last" "$(cap__duration)" "$(printf 0.%03d $((count * 4 / 100)))"
     cap__check "$count" "${sent[@]}" --after "$from" --before "$(date +%s%N)"
     [ "$WW_FAILED" -eq "$before" ] || wrong "that was: $what"
+}
+
+# From the first frame's time to the last one's: frames that come one after another have times of their own.
+cap__duration() {
+    capinfos -u "$CAP_FILE" | sed -n 's/^Capture duration: *\([0-9.]*\) seconds$/\1/p'
 }
 
 cap__pair 1
