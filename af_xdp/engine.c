@@ -157,6 +157,8 @@ static int wait_for_frames(struct lane *l)
 
 	if (l->puts_back)
 		renew_credit(l);
+	if (l->engine->opts.busy_poll)
+		return queue_socket__poll_driver(&l->socket);
 	n = poll(p, 2, l->puts_back ? CREDIT_RENEW_MS : NAP_MS);
 
 	if (n < 0)
@@ -201,7 +203,7 @@ static void step_aside(void)
  */
 static bool rest(struct lane *l)
 {
-	if (l->puts_back || l->rested == l->delivered)
+	if (l->puts_back || l->rested == l->delivered || l->engine->opts.busy_poll)
 		return false;
 	l->rested = l->delivered;
 	usleep(REST_US);
@@ -334,7 +336,8 @@ static int try_way(struct engine *e, const struct engine_link *k, unsigned queue
 						.frames = e->opts.frames,
 						.frame_size = e->opts.frame_size,
 						.zerocopy = way.zerocopy,
-						.pieces = way.pieces };
+						.pieces = way.pieces,
+						.busy_poll = e->opts.busy_poll };
 
 	unsigned tries = BUSY_TRIES;
 	int err;
@@ -544,6 +547,11 @@ static void add_stats(const struct lane *l, struct engine_stats *sum)
 {
 	struct xdp_statistics s;
 
+	if (l->engine->opts.busy_poll && l->delivered && !queue_socket__has_driver(&l->socket))
+		say(SAY_NOTE,
+		    "%s, queue %u: the driver named no NAPI instance: nothing was busy polled, and frames came "
+		    "by interrupt",
+		    l->ifname, l->queue);
 	queue_socket__statistics(&l->socket, &s);
 	say(SAY_DETAIL, "%s, queue %u: %llu delivered, rx_dropped %llu, rx_ring_full %llu",
 	    l->ifname, l->queue, (unsigned long long)l->delivered, s.rx_dropped, s.rx_ring_full);

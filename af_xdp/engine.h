@@ -40,6 +40,8 @@ struct engine_opts {
 	enum bind_want bind;
 	uint32_t frames;     /* a queue, a power of two; 0: 4096 */
 	uint32_t frame_size; /* a power of two up to the page size; 0: 4096 */
+	unsigned
+		busy_poll; /* us: the lanes never sleep, and run the driver's receive half; 0: they do */
 	struct frame_sink sink;
 };
 

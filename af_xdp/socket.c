@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
+#include "xdp/say.h"
 
 #ifndef SOL_XDP
 #define SOL_XDP 283
@@ -16,7 +18,13 @@
 #define XDP_PKT_CONTD (1 << 0)
 #endif
 
+#ifndef SO_PREFER_BUSY_POLL
+#define SO_PREFER_BUSY_POLL 69
+#define SO_BUSY_POLL_BUDGET 70
+#endif
+
 #define BATCH_MOST 64
+#define DOWN_US 50000 /* an interface that is down is asked so often whether it is up again */
 
 static int open_xsk(struct queue_socket *s, const struct queue_socket_opts *o)
 {
@@ -41,6 +49,19 @@ static int read_outcome(struct queue_socket *s)
 	return 0;
 }
 
+/* In the driver's stead: as many frames as a driver's own poll takes, and interrupts only when nobody polls. */
+static int set_busy_poll(const struct queue_socket *s, unsigned us)
+{
+	const int yes = 1, budget = BATCH_MOST, time = us;
+
+	if (setsockopt(s->fd, SOL_SOCKET, SO_PREFER_BUSY_POLL, &yes, sizeof(yes)) ||
+	    setsockopt(s->fd, SOL_SOCKET, SO_BUSY_POLL, &time, sizeof(time)) ||
+	    setsockopt(s->fd, SOL_SOCKET, SO_BUSY_POLL_BUDGET, &budget, sizeof(budget)))
+		return fail(-errno, "this needs CAP_NET_ADMIN, and kernel 5.11",
+			    "set busy polling on an AF_XDP socket");
+	return 0;
+}
+
 int queue_socket__open(struct queue_socket *s, const struct queue_socket_opts *opts)
 {
 	int err;
@@ -54,6 +75,8 @@ int queue_socket__open(struct queue_socket *s, const struct queue_socket_opts *o
 		s->fd = xsk_socket__fd(s->xsk);
 		err = read_outcome(s);
 	}
+	if (!err && opts->busy_poll)
+		err = set_busy_poll(s, opts->busy_poll);
 	if (err)
 		queue_socket__close(s);
 	return err;
@@ -108,6 +131,23 @@ int queue_socket__check(const struct queue_socket *s)
 	if (recvfrom(s->fd, NULL, 0, MSG_DONTWAIT, NULL, NULL) < 0 && errno == ENXIO)
 		return -ENODEV;
 	return 0;
+}
+
+int queue_socket__poll_driver(const struct queue_socket *s)
+{
+	if (recvfrom(s->fd, NULL, 0, MSG_DONTWAIT, NULL, NULL) >= 0 || errno == EAGAIN)
+		return 0;
+	if (errno == ENETDOWN)
+		usleep(DOWN_US);
+	return errno == ENXIO ? -ENODEV : 0;
+}
+
+bool queue_socket__has_driver(const struct queue_socket *s)
+{
+	unsigned napi = 0;
+	socklen_t size = sizeof(napi);
+
+	return !getsockopt(s->fd, SOL_SOCKET, SO_INCOMING_NAPI_ID, &napi, &size) && napi;
 }
 
 int queue_socket__statistics(const struct queue_socket *s, struct xdp_statistics *out)

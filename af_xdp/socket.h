@@ -26,6 +26,7 @@ struct queue_socket_opts {
 	uint32_t frames, frame_size; /* as in umem.h */
 	bool zerocopy;               /* this, or copy mode */
 	bool pieces;                 /* since 6.6 (kernel commit 81470b5c3c66) */
+	unsigned busy_poll; /* us that one queue_socket__poll_driver() polls; 0: interrupts */
 };
 
 /*
@@ -55,6 +56,14 @@ void queue_socket__give(struct queue_socket *s, const struct piece *pieces, unsi
 
 /* Is its interface still there? 0 or -ENODEV. One that is down may come up again: 0. */
 int queue_socket__check(const struct queue_socket *s);
+
+/*
+ * Busy polling: runs the driver's receive half now, in this thread, so that its interrupts need not. Since 5.11 (kernel commit
+ * 7fd3253a7de6). 0 or -ENODEV.
+ */
+int queue_socket__poll_driver(const struct queue_socket *s);
+/* Whether the kernel knows which driver instance (NAPI) to poll: from the first frame on it should. */
+bool queue_socket__has_driver(const struct queue_socket *s);
 
 /* The kernel's own counters of this socket. 0 or -errno. */
 int queue_socket__statistics(const struct queue_socket *s, struct xdp_statistics *out);

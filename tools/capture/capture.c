@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include "af_xdp/copier.h"
 #include "af_xdp/reinject.h"
+#include "busy_poll.h"
 #include "xdp/link.h"
 #include "xdp/meter.h"
 #include "xdp/say.h"
@@ -35,6 +36,7 @@ struct capture {
 	struct capture_sink sink;
 	struct capture_losses losses;
 	struct link_facts facts[LINKS_MAX];
+	struct busy_poll busy[LINKS_MAX];
 	int signals;
 	uint64_t start; /* ns since 1970 */
 };
@@ -174,12 +176,15 @@ static int attach(struct capture *c, unsigned link)
 
 	if (!err && c->opts->sample == SAMPLE_MODE_INLINE)
 		err = check_inline(c, meter__attachment(c->meter, link));
+	if (!err && c->opts->busy_poll)
+		err = busy_poll__begin(&c->busy[link], c->opts->ifname[link]);
 	return err || copies(c) ? err : serve(c, link);
 }
 
 static int open_engine(struct capture *c)
 {
 	const struct engine_opts opts = { .bind = c->opts->bind,
+					  .busy_poll = c->opts->busy_poll,
 					  .sink = capture_sink__frames(&c->sink) };
 
 	return engine__open(&c->engine, &opts);
@@ -365,9 +370,18 @@ static int run(struct capture *c)
 	return err ? err : end_err;
 }
 
+static void end_busy_poll(struct capture *c)
+{
+	unsigned i;
+
+	for (i = 0; c->opts->busy_poll && i < c->opts->links; i++)
+		busy_poll__end(&c->busy[i]);
+}
+
 int capture__run(const struct capture_opts *opts)
 {
 	struct capture *c = calloc(1, sizeof(*c));
+	unsigned i;
 	int err;
 
 	if (!c)
@@ -375,6 +389,8 @@ int capture__run(const struct capture_opts *opts)
 	c->own = *opts;
 	c->opts = &c->own;
 	c->signals = -1;
+	for (i = 0; i < LINKS_MAX; i++)
+		c->busy[i] = (struct busy_poll)BUSY_POLL_NONE;
 	take_facts(c);
 	if (copies(c))
 		choose_slice(c);
@@ -389,6 +405,7 @@ int capture__run(const struct capture_opts *opts)
 		err = run(c);
 	meter__close(c->meter);
 	engine__close(c->engine);
+	end_busy_poll(c);
 	copier__close(c->copier);
 	if (c->sink.spool)
 		spool__finish(c->sink.spool, NULL, 0);

@@ -37,10 +37,11 @@ struct capture_opts {
 	bool force;        /* inline: even where another XDP program stands behind ours */
 	const char *stats; /* where the summary is to be written as JSON; NULL: nowhere */
 	enum bind_want bind;
-	unsigned queues;  /* serve at most so many of each interface; 0: all */
-	uint32_t snaplen; /* 1 to FRAME_MOST */
-	uint64_t count;   /* end after so many packets; 0: never */
-	uint64_t flows;   /* of the count table, a CPU; 0: 8192 */
+	unsigned busy_poll; /* us; 0: by interrupts */
+	unsigned queues;    /* serve at most so many of each interface; 0: all */
+	uint32_t snaplen;   /* 1 to FRAME_MOST */
+	uint64_t count;     /* end after so many packets; 0: never */
+	uint64_t flows;     /* of the count table, a CPU; 0: 8192 */
 	bool hash;
 	bool owners;   /* name the process of each packet */
 	bool comments; /* in a comment as well */

@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "tools/capture/busy_poll.h"
 #include "tools/hooks.h"
 #include "tools/netlink.h"
 #include "xdp/link.h"
@@ -407,6 +408,39 @@ static void check__tc(struct doctor *d, const struct link *l, bool egress)
 			     stale ? "; left behind by a run that was killed" : "");
 }
 
+struct stale {
+	unsigned ifindex;
+	bool is;
+};
+
+static void look_stale(void *to, const char *path, const struct busy_poll_left *left)
+{
+	struct stale *s = to;
+
+	(void)path;
+	s->is |= !left->in_use && !left->gone && if_nametoindex(left->ifname) == s->ifindex;
+}
+
+/* Whoever set the knobs: they are said, because received packets wait for them. */
+static void check__busy_poll(struct doctor *d, const struct link *l)
+{
+	struct stale stale = { .ifindex = l->facts.ifindex };
+	struct busy_poll_knobs now;
+
+	busy_poll__each(look_stale, &stale);
+	if (busy_poll__read(l->name, &now))
+		doctor__find(d, DOCTOR_NOTE, "busy poll", NULL,
+			     "napi_defer_hard_irqs and gro_flush_timeout cannot be read: capture "
+			     "--busy-poll will not work");
+	else
+		doctor__find(d, stale.is ? DOCTOR_PROBLEM : DOCTOR_OK, "busy poll",
+			     stale.is ? "wirewho cleanup" : NULL,
+			     "napi_defer_hard_irqs %lu, gro_flush_timeout %lu ns%s", now.defer,
+			     now.timeout,
+			     stale.is ? "; left behind by a capture --busy-poll that was killed"
+				      : "");
+}
+
 void doctor__link(struct doctor *d, const char *ifname)
 {
 	struct link l = { .name = ifname };
@@ -429,4 +463,5 @@ void doctor__link(struct doctor *d, const char *ifname)
 	check__xdp(d, &l);
 	check__tc(d, &l, false);
 	check__tc(d, &l, true);
+	check__busy_poll(d, &l);
 }

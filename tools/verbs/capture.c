@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "tools/capture/busy_poll.h"
 #include "tools/capture/capture.h"
 #include "tools/opt.h"
 #include "tools/own_address.h"
@@ -50,7 +51,7 @@ struct capture_verb {
 	int sample, bind;
 	uint64_t queues, snaplen, count;
 	uint64_t rate, flow_rate, ring;
-	const char *stats;
+	const char *stats, *busy_poll;
 	bool force;
 	struct capture_filter_opts filter;
 	bool no_owners, no_comments, verdict;
@@ -228,12 +229,24 @@ static int check_sample(const struct capture_verb *v, enum sample_mode sample)
 {
 	bool copy = sample == SAMPLE_MODE_COPY;
 
-	if (!(copy ? v->bind || v->queues : v->ring))
+	if (!(copy ? v->bind || v->queues || v->busy_poll : v->ring))
 		return 0;
-	say(SAY_ERROR, "%s with --sample %s: %s", copy ? "--bind or --queues" : "--ring",
-	    samples[sample - 1],
+	say(SAY_ERROR, "%s with --sample %s: %s",
+	    copy ? "--bind, --queues or --busy-poll" : "--ring", samples[sample - 1],
 	    copy ? "there is no AF_XDP socket" : "there is no ring buffer of copies");
 	return 2;
+}
+
+/* 0: not asked for. Returns 0, or 2 (said). */
+static int take_busy_poll(const struct capture_verb *v, unsigned *us)
+{
+	unsigned long long number = BUSY_POLL_USUAL;
+
+	if (v->busy_poll && *v->busy_poll &&
+	    opt__number(v->busy_poll, "--busy-poll", 1, 1000, &number))
+		return 2;
+	*us = v->busy_poll ? number : 0;
+	return 0;
 }
 
 static int run(struct capture_verb *v)
@@ -243,8 +256,10 @@ static int run(struct capture_verb *v)
 	struct capture_opts o;
 	int code = watch__prepare(&v->watch, &watched);
 	enum sample_mode sample;
-	unsigned i;
+	unsigned i, busy_poll = 0;
 
+	if (!code)
+		code = take_busy_poll(v, &busy_poll);
 	if (code)
 		return code;
 	sample = choose_sample(v, &watched);
@@ -277,6 +292,7 @@ static int run(struct capture_verb *v)
 				   .filter = &v->filter,
 				   .rotate = v->rotate,
 				   .bind = v->bind,
+				   .busy_poll = busy_poll,
 				   .queues = v->queues,
 				   .snaplen = v->snaplen ? v->snaplen : FRAME_MOST,
 				   .count = v->count,
@@ -306,6 +322,10 @@ int verb_capture(int argc, char **argv)
 		  &v.stats, 0, 0, NULL },
 		{ 0, "bind", "HOW", "AF_XDP: auto, zerocopy or copy", OPT_CHOICE, &v.bind, 0, 0,
 		  binds },
+		{ 0, "busy-poll", "USEC",
+		  "AF_XDP: poll the driver instead of waiting for interrupts, USEC at a time (20); a CPU for "
+		  "each queue, and two settings of the interface while it runs",
+		  OPT_MAYBE, &v.busy_poll, 0, 0, NULL },
 		{ 0, "queues", "N",
 		  "serve at most N receive queues of each interface; default: all", OPT_NUMBER,
 		  &v.queues, 1, 4096, NULL },

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * wirewho cleanup: removes what a killed run left behind. What is ours is known by its program's name (XDP, tc) or its
+ * wirewho cleanup: removes what a killed run left behind, and puts back what it had set. What is ours is known by its program's name (XDP, tc) or its
  * directory's (pins); what a living process still holds is in use, and stays.
  */
 #include "verbs.h"
@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <xdp/libxdp.h>
+#include "tools/capture/busy_poll.h"
 #include "tools/hooks.h"
 #include "tools/opt.h"
 #include "xdp/pin.h"
@@ -31,7 +32,8 @@ static const struct usage usage = {
 	.synopsis = "[-n] [-v]",
 	.about =
 		"Removes the XDP and tc programs of killed runs from all interfaces of this network "
-		"namespace, and their pinned objects from every mounted bpffs. What a living process "
+		"namespace, and their pinned objects from every mounted bpffs; puts back what --busy-poll "
+		"had set. What a living process "
 		"holds is left alone, and so is whatever is not wirewho's.",
 	.examples = "wirewho cleanup -n                    what would be removed\n"
 		    "ip netns exec blue wirewho cleanup    in another network namespace",
@@ -318,6 +320,32 @@ static int clean__pins(struct cleanup *c)
 	return 0;
 }
 
+/* ---- busy polling ---- */
+
+static void clean__busy_poll(void *to, const char *path, const struct busy_poll_left *left)
+{
+	struct cleanup *c = to;
+	int err = 0;
+
+	if (left->in_use) {
+		printf("left      busy polling on %s: in use by a capture\n", left->ifname);
+		c->kept++;
+		return;
+	}
+	if (!c->dry)
+		err = busy_poll__restore(path, left);
+	if (err) {
+		fail(err, "run as root", "put back what busy polling has changed on %s",
+		     left->ifname);
+		c->failed++;
+		return;
+	}
+	printf("%s busy polling on %s: napi_defer_hard_irqs %lu, gro_flush_timeout %lu again%s\n",
+	       c->dry ? "would remove" : "removed  ", left->ifname, left->was.defer,
+	       left->was.timeout, left->gone ? " (it is gone)" : "");
+	c->removed++;
+}
+
 static int clean(struct cleanup *c)
 {
 	int err;
@@ -327,6 +355,8 @@ static int clean(struct cleanup *c)
 	err = clean__pins(c);
 	if (!err)
 		err = clean__interfaces(c);
+	if (!err)
+		err = busy_poll__each(clean__busy_poll, c);
 	if (!err && !c->removed && !c->kept && !c->failed)
 		printf("nothing of ours is left here\n");
 	return err || c->failed ? 1 : 0;
