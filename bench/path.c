@@ -14,17 +14,14 @@
 #include <linux/if_link.h>
 #include <jansson.h>
 #include <net/if.h>
-#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
-#include "af_xdp/veth.h"
 #include "generator.h"
+#include "room.h"
 #include "tools/opt.h"
 #include "xdp/harvest.h"
 #include "xdp/match.h"
@@ -32,7 +29,7 @@
 #include "xdp/say.h"
 #include "bench/path.skel.h" /* after the types it speaks of */
 
-#define ROUNDS_MAX 64
+#define ROUNDS_MAX MIDDLE_MOST
 #define SLICES 5
 #define OUT_END "bench-out"
 #define IN_END "bench-in"
@@ -85,50 +82,7 @@ struct figure {
 	double pps[ROUNDS_MAX], part[ROUNDS_MAX];
 };
 
-struct middle {
-	double median, low, high;
-};
-
 /* ---- the path ---- */
-
-static int raise_end(const char *ifname)
-{
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), err;
-	struct ifreq r = { .ifr_flags = IFF_UP | IFF_NOARP };
-
-	if (fd < 0)
-		return -errno;
-	snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", ifname);
-	err = ioctl(fd, SIOCSIFFLAGS, &r) ? -errno : 0;
-	close(fd);
-	return err;
-}
-
-/* Nothing but our frames: no neighbour discovery. */
-static void silence_ip6(void)
-{
-	FILE *file = fopen("/proc/sys/net/ipv6/conf/default/disable_ipv6", "we");
-
-	if (!file)
-		return; /* a kernel without IPv6 */
-	fputs("1\n", file);
-	fclose(file);
-}
-
-static int make_path(void)
-{
-	int err = unshare(CLONE_NEWNET) ? -errno : 0;
-
-	if (!err) {
-		silence_ip6();
-		err = veth__make(OUT_END, IN_END);
-	}
-	if (!err)
-		err = raise_end(OUT_END);
-	if (!err)
-		err = raise_end(IN_END);
-	return err ? fail(err, "run as root", "make a veth pair in a network namespace") : 0;
-}
 
 static int print(enum libbpf_print_level level, const char *format, va_list args)
 {
@@ -333,26 +287,6 @@ static int measure(struct setup *s, struct figure f[PROGRAM_N], struct counts *c
 
 /* ---- what came out ---- */
 
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static struct middle middle(const double *value, size_t n)
-{
-	double sorted[ROUNDS_MAX];
-
-	memcpy(sorted, value, n * sizeof(*value));
-	qsort(sorted, n, sizeof(*sorted), by_value);
-	return (struct middle){
-		.median = n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2,
-		.low = sorted[0],
-		.high = sorted[n - 1],
-	};
-}
-
 static void print_row(uint32_t flows, const struct figure f[PROGRAM_N], size_t rounds)
 {
 	double drop = middle(f[DROP].pps, rounds).median;
@@ -372,11 +306,6 @@ static void print_row(uint32_t flows, const struct figure f[PROGRAM_N], size_t r
 	putchar('\n');
 }
 
-static json_t *middle_json(struct middle m)
-{
-	return json_pack("{s:f,s:f,s:f}", "median", m.median, "min", m.low, "max", m.high);
-}
-
 static json_t *row_json(uint32_t flows, const struct figure f[PROGRAM_N], size_t rounds,
 			const struct counts *c)
 {
@@ -384,10 +313,10 @@ static json_t *row_json(uint32_t flows, const struct figure f[PROGRAM_N], size_t
 	int i;
 
 	for (i = 0; i < PROGRAM_N; i++) {
-		program = json_pack("{s:o}", "pps", middle_json(middle(f[i].pps, rounds)));
+		program = json_pack("{s:o}", "pps", middle__json(middle(f[i].pps, rounds)));
 		if (i > DROP)
 			json_object_set_new(program, "to_drop",
-					    middle_json(middle(f[i].part, rounds)));
+					    middle__json(middle(f[i].part, rounds)));
 		if (i > DROP)
 			json_object_set_new(program, "counted", json_integer(c->counted[i]));
 		if (i > ALONE)
@@ -507,7 +436,7 @@ int main(int argc, char **argv)
 	if (!err && setpriority(PRIO_PROCESS, 0, -20))
 		err = fail(-errno, "run as root", "raise the priority");
 	if (!err)
-		err = make_path();
+		err = room__open(OUT_END, IN_END);
 	if (!err)
 		err = run(&o, rows);
 	if (!err && o.json)
