@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include "ecs.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "community_id.h"
 #include "tools/text.h"
 
 json_t *ecs__bytes(const char *bytes, size_t n)
@@ -66,6 +68,29 @@ json_t *ecs__user(uint32_t uid, const char *name)
 json_t *ecs__container(const char *id)
 {
 	return id ? json_pack("{s:o*}", "id", ecs__text(id)) : NULL;
+}
+
+json_t *ecs__end(const struct flow_key *key, bool source)
+{
+	const __u8 *addr = source ? key->saddr : key->daddr;
+	char text[INET6_ADDRSTRLEN];
+
+	if (key->family == 4)
+		inet_ntop(AF_INET, addr + 12, text, sizeof(text));
+	else
+		inet_ntop(AF_INET6, addr, text, sizeof(text));
+	return json_pack("{s:s, s:i}", "ip", text, "port",
+			 (int)ntohs(source ? key->sport : key->dport));
+}
+
+json_t *ecs__network(const struct flow_key *key, const char *direction)
+{
+	char id[COMMUNITY_ID_SIZE];
+
+	return json_pack("{s:s, s:s, s:s, s:s*}", "transport",
+			 key->proto == IPPROTO_TCP ? "tcp" : "udp", "type",
+			 key->family == 4 ? "ipv4" : "ipv6", "community_id", community_id(id, key),
+			 "direction", direction);
 }
 
 static uint64_t clock__ns(clockid_t clock)

@@ -6,6 +6,7 @@
  * nothing to say (or without memory), which json_pack's "s:o*" leaves out.
  */
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include "attrib/owner.h"
 
@@ -18,6 +19,11 @@ json_t *ecs__time(uint64_t ns);
 json_t *ecs__process(const struct who *who, uint32_t parent, const char *exe, uint64_t boot);
 json_t *ecs__user(uint32_t uid, const char *name);
 json_t *ecs__container(const char *id);
+
+/* One end of a flow: ip and port. */
+json_t *ecs__end(const struct flow_key *key, bool source);
+/* `direction` NULL: not known */
+json_t *ecs__network(const struct flow_key *key, const char *direction);
 
 uint64_t ecs__boot(void);
 #endif

@@ -2,12 +2,10 @@
 /* JSON Lines with the Elastic Common Schema's names: one object a flow record, the ledger as the last line. */
 #include "output.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include "community_id.h"
 #include "ecs.h"
 #include "xdp/say.h"
 
@@ -54,16 +52,11 @@ static int jsonl__write(struct jsonl *j, json_t *line)
 
 static json_t *end__json(const struct flow_key *key, bool source, const struct count *n)
 {
-	const __u8 *addr = source ? key->saddr : key->daddr;
-	char text[INET6_ADDRSTRLEN];
+	json_t *end = ecs__end(key, source);
 
-	if (key->family == 4)
-		inet_ntop(AF_INET, addr + 12, text, sizeof(text));
-	else
-		inet_ntop(AF_INET6, addr, text, sizeof(text));
-	return json_pack("{s:s, s:i, s:I, s:I}", "ip", text, "port",
-			 (int)ntohs(source ? key->sport : key->dport), "packets",
-			 (json_int_t)n->packets, "bytes", (json_int_t)n->bytes);
+	if (end)
+		json_object_update_new(end, json_count(n));
+	return end;
 }
 
 /* The source of an oriented key is this host; offline nobody knows which side this host is. */
@@ -72,16 +65,6 @@ static const char *direction(const struct jsonl *j, bool source_opened)
 	if (!j->facts->live)
 		return NULL;
 	return source_opened ? "egress" : "ingress";
-}
-
-static json_t *network__json(const struct jsonl *j, const struct flow_key *key, bool source_opened)
-{
-	char id[COMMUNITY_ID_SIZE];
-
-	return json_pack("{s:s, s:s, s:s, s:s*}", "transport",
-			 key->proto == IPPROTO_TCP ? "tcp" : "udp", "type",
-			 key->family == 4 ? "ipv4" : "ipv6", "community_id", community_id(id, key),
-			 "direction", direction(j, source_opened));
 }
 
 static json_t *observer__json(const struct jsonl *j, const struct flow_key *key)
@@ -125,7 +108,7 @@ static int jsonl__flow(struct output *o, const struct flow_record *r)
 	record = json_pack("{s:o, s:{s:s, s:o, s:o}, s:o, s:o, s:o}", "@timestamp",
 			   ecs__time(r->now), "event", "kind", "metric", "start",
 			   ecs__time(r->start), "end", ecs__time(r->end), "network",
-			   network__json(j, f->key, opened), "source",
+			   ecs__network(f->key, direction(j, opened)), "source",
 			   end__json(f->key, opened, opened ? &f->sent : &f->received),
 			   "destination",
 			   end__json(f->key, !opened, opened ? &f->received : &f->sent));

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+#include "attrib/cgroup2.h"
 #include "xdp/pin.h"
 #include "xdp/say.h"
 
@@ -23,6 +25,11 @@ static const struct {
 const struct trace_filter *trace__filter(const struct trace *t)
 {
 	return &t->filter;
+}
+
+const char *trace__cgroup(const struct trace *t)
+{
+	return t->opts->cgroup;
 }
 
 /* 0, or why this kernel has no such hook. Other kinds than these show when they are attached. */
@@ -83,9 +90,37 @@ static int choose(const struct trace *t, struct bpf_object *obj, const struct tr
 	return 0;
 }
 
+static bool is_of_cgroup(const struct bpf_program *p)
+{
+	const char *section = bpf_program__section_name(p);
+
+	return !strncmp(section, "cgroup", 6) || !strcmp(section, "sockops");
+}
+
+/* Programs of the cgroup see all of the host's sockets from the hierarchy's root. */
+static struct bpf_link *attach_root(struct bpf_program *p)
+{
+	struct bpf_link *link;
+	int root = cgroup2__root();
+
+	if (root < 0) {
+		errno = -root;
+		return NULL;
+	}
+	link = bpf_program__attach_cgroup(p, root);
+	close(root);
+	return link;
+}
+
+/* Iterators are opened by their tracer, when it wants to look. */
+static bool is_iterator(const struct bpf_program *p)
+{
+	return !strncmp(bpf_program__section_name(p), "iter/", 5);
+}
+
 static int attach(struct trace *t, struct bpf_program *p)
 {
-	struct bpf_link *link = bpf_program__attach(p);
+	struct bpf_link *link = is_of_cgroup(p) ? attach_root(p) : bpf_program__attach(p);
 
 	if (!link)
 		return fail(-errno, "see `wirewho doctor`", "trace %s: attach %s", t->tracer->what,
@@ -154,7 +189,7 @@ int trace__load(struct trace *t, struct bpf_object *obj, const struct trace_hook
 	if (!err)
 		err = take_maps(t, obj);
 	for (i = 0; i < n && !err; i++)
-		if (chosen[i])
+		if (chosen[i] && !is_iterator(chosen[i]))
 			err = attach(t, chosen[i]);
 	return err;
 }

@@ -102,6 +102,8 @@ static int open_loop(struct trace *t)
 static int take_events(struct trace *t)
 {
 	write__clocks(t);
+	if (t->tracer->look)
+		t->tracer->look(t->self, trace__now());
 	if (t->ring)
 		ring_buffer__consume(t->ring);
 	return write__flush(t);
@@ -249,6 +251,11 @@ int trace__run(const struct trace_opts *o, const struct tracer *tracer, void *se
 	if (!err)
 		err = run(&t);
 	return close_all(&t) || err ? 1 : 0;
+}
+
+void trace__owner_event(struct trace *t, const struct owner_event *e)
+{
+	process_table__event(t->processes, e);
 }
 
 const struct process *trace__process(struct trace *t, const struct who *who)

@@ -69,6 +69,8 @@ struct tracer {
 	const char *what; /* "execs": in messages */
 	/* Opens its programs, trace__load(), prints its header line. 0 or -errno (said); close() follows even then. */
 	int (*open)(void *self, struct trace *t);
+	/* Before each batch of events, at least ten times a second: what else is to be read first. NULL: nothing. */
+	void (*look)(void *self, uint64_t now);
 	/* One event of the ring buffer. NULL: this tracer has no events. */
 	void (*event)(void *self, const void *data, size_t size);
 	/* Once a second: to take what must not pile up in the kernel. NULL: nothing. 0 or -errno (said). */
@@ -102,6 +104,8 @@ struct trace_hook {
 
 /* For `filter` in the skeleton's rodata. */
 const struct trace_filter *trace__filter(const struct trace *t);
+/* What --cgroup names; NULL: not given. */
+const char *trace__cgroup(const struct trace *t);
 /*
  * Loads the object with these programs alone, and attaches them. The ring buffer gets its size, the cgroup filter its
  * cgroup. Links are closed before the last interval(); the object is the caller's. 0 or -errno (said).
@@ -122,7 +126,7 @@ const char *trace__text(struct trace *t, const char *bytes, size_t n);
 
 /*
  * A record as all tracers write it: @timestamp, event.kind "event", event.action, process, user, container. `ns`:
- * CLOCK_MONOTONIC; `parent` 0 and `exe` NULL: not known. The caller adds its own fields. NULL without memory.
+ * CLOCK_MONOTONIC; `who` NULL: nobody known; `parent` 0 and `exe` NULL: not known. The caller adds its own fields. NULL without memory.
  */
 json_t *trace__record(struct trace *t, uint64_t ns, const char *action, const struct who *who,
 		      uint32_t parent, const char *exe);
@@ -132,6 +136,8 @@ json_t *trace__process_json(struct trace *t, const struct who *who);
 json_t *trace__user_json(struct trace *t, uint32_t uid);
 /* Adds {name: value} below "wirewho" of a record. Takes the reference; a NULL is left out. */
 void trace__add(json_t *record, const char *name, json_t *value);
+/* Adds event.start, event.end and event.duration (ns). Times are CLOCK_MONOTONIC ns. */
+void trace__add_times(const struct trace *t, json_t *record, uint64_t start, uint64_t end);
 /* Takes the reference. Errors end the run, and are said once. NULL: no memory. */
 void trace__write(struct trace *t, json_t *record);
 uint64_t trace__now(void); /* CLOCK_MONOTONIC ns, as events have it */
@@ -140,6 +146,8 @@ uint64_t trace__realtime(const struct trace *t, uint64_t ns);
 
 /* What is known of a process from /proc: container, cgroup. May be NULL; exe is of the time it was first asked for. */
 const struct process *trace__process(struct trace *t, const struct who *who);
+/* Takes the owner programs' events in: who ran what, so that a process that has ended keeps its name. */
+void trace__owner_event(struct trace *t, const struct owner_event *e);
 uint64_t trace__lost(const struct trace *t); /* events that found the ring buffer full */
 /* Says how many events there were so far. 0. */
 int trace__tell_count(const struct trace *t);

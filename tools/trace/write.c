@@ -118,13 +118,18 @@ const char *trace__text(struct trace *t, const char *bytes, size_t n)
 json_t *trace__record(struct trace *t, uint64_t ns, const char *action, const struct who *who,
 		      uint32_t parent, const char *exe)
 {
-	const struct process *p = trace__process(t, who);
+	const struct process *p = who ? trace__process(t, who) : NULL;
+	json_t *record = json_pack("{s:o, s:{s:s, s:s}}", "@timestamp",
+				   ecs__time(trace__realtime(t, ns)), "event", "kind", "event",
+				   "action", action);
 
-	return json_pack("{s:o, s:{s:s, s:s}, s:o, s:o, s:o*}", "@timestamp",
-			 ecs__time(trace__realtime(t, ns)), "event", "kind", "event", "action",
-			 action, "process", ecs__process(who, parent, exe, t->boot), "user",
-			 trace__user_json(t, who->uid), "container",
-			 ecs__container(p ? p->container : NULL));
+	if (record && who)
+		json_object_update_new(record,
+				       json_pack("{s:o, s:o, s:o*}", "process",
+						 ecs__process(who, parent, exe, t->boot), "user",
+						 trace__user_json(t, who->uid), "container",
+						 ecs__container(p ? p->container : NULL)));
+	return record;
 }
 
 json_t *trace__metric(struct trace *t, uint64_t start, uint64_t end)
@@ -155,6 +160,15 @@ void trace__add(json_t *record, const char *name, json_t *value)
 	}
 	if (value)
 		json_object_set_new(ours, name, value);
+}
+
+void trace__add_times(const struct trace *t, json_t *record, uint64_t start, uint64_t end)
+{
+	json_object_update_new(json_object_get(record, "event"),
+			       json_pack("{s:o, s:o, s:I}", "start",
+					 ecs__time(trace__realtime(t, start)), "end",
+					 ecs__time(trace__realtime(t, end)), "duration",
+					 (json_int_t)(end - start)));
 }
 
 void trace__write(struct trace *t, json_t *record)
