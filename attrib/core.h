@@ -86,6 +86,7 @@ struct sock_common {
 	__u16 skc_num; /* local port, host order */
 	unsigned short skc_family;
 	volatile unsigned char skc_state;
+	unsigned long skc_flags;
 	struct possible_net skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
@@ -100,14 +101,40 @@ struct sock {
 	struct sk_buff_head sk_receive_queue;
 	__u16 sk_type;
 	__u16 sk_protocol;
+	int sk_err;
+};
+
+struct inet_sock {
+	__be16 inet_sport; /* kept when the port is given back, which clears skc_num */
+};
+
+struct inet_connection_sock {
+	struct inet_sock icsk_inet;
+};
+
+struct tcp_sock {
+	struct inet_connection_sock inet_conn;
+	__u64 bytes_sent; /* payload, retransmissions included */
+	__u64 bytes_retrans;
+	__u64 bytes_received; /* in order; the FIN counts as one */
+	__u32 segs_in, segs_out;
+	__u32 data_segs_in, data_segs_out;
+	__u32 total_retrans;
+	__u32 srtt_us; /* eight times the smoothed round trip */
+	int linger2;
+};
+
+struct inet_timewait_sock {
+	struct sock_common __tw_common;
+	unsigned char tw_substate;
+};
+
+struct tcp_timewait_sock {
+	struct inet_timewait_sock tw_sk;
 };
 
 struct udp_sock {
 	struct sk_buff_head reader_queue;
-};
-
-struct tcp_sock {
-	__u32 segs_in, segs_out;
 };
 
 struct socket {
@@ -120,6 +147,17 @@ struct seq_file;
 
 struct bpf_iter_meta {
 	struct seq_file *seq;
+};
+
+struct bpf_iter__tcp {
+	struct bpf_iter_meta *meta;
+	struct sock_common *sk_common;
+};
+
+struct bpf_iter__bpf_sk_storage_map {
+	struct bpf_iter_meta *meta;
+	struct sock *sk;
+	void *value;
 };
 
 struct bpf_iter__task_file {

@@ -269,6 +269,11 @@ int owners__lend(struct owners *o, struct bpf_object *obj)
 	return err ? err : owners__lend_turns(o, obj);
 }
 
+int owners__lend_sockets(struct owners *o, struct bpf_object *obj)
+{
+	return lend_map(obj, o->skel->maps.socket_owners);
+}
+
 int owners__lend_turns(void *owners, struct bpf_object *obj)
 {
 	struct owners *o = owners;

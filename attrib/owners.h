@@ -21,6 +21,8 @@ uint64_t owners__lost(const struct owners *o); /* events that found the ring buf
 
 /* Gives the socket storage and the event ring to another object (egress) that is not loaded yet. */
 int owners__lend(struct owners *o, struct bpf_object *obj);
+/* The socket storage alone, to one that only asks whose a socket is. */
+int owners__lend_sockets(struct owners *o, struct bpf_object *obj);
 /* Gives the flows that have just changed hands to another object that counts (meter). `owners` is a struct owners. */
 int owners__lend_turns(void *owners, struct bpf_object *obj);
 /* This change has been taken in: its flow need not be counted apart any more. */

@@ -4,4 +4,5 @@
 /* The tracers, one file each (NAME.c here). argv[0] is the sub-verb. Each returns the exit code: 0, 1 or 2. */
 int trace_exec(int argc, char **argv);
 int trace_syscalls(int argc, char **argv);
+int trace_tcp(int argc, char **argv);
 #endif
