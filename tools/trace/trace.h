@@ -140,7 +140,8 @@ void trace__add(json_t *record, const char *name, json_t *value);
 void trace__add_times(const struct trace *t, json_t *record, uint64_t start, uint64_t end);
 /* Takes the reference. Errors end the run, and are said once. NULL: no memory. */
 void trace__write(struct trace *t, json_t *record);
-uint64_t trace__now(void); /* CLOCK_MONOTONIC ns, as events have it */
+uint64_t trace__now(void);                               /* CLOCK_MONOTONIC ns, as events have it */
+json_t *trace__time(const struct trace *t, uint64_t ns); /* of a CLOCK_MONOTONIC time */
 /* CLOCK_REALTIME ns of a CLOCK_MONOTONIC time. */
 uint64_t trace__realtime(const struct trace *t, uint64_t ns);
 

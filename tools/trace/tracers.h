@@ -5,4 +5,5 @@
 int trace_exec(int argc, char **argv);
 int trace_syscalls(int argc, char **argv);
 int trace_tcp(int argc, char **argv);
+int trace_udp(int argc, char **argv);
 #endif

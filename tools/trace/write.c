@@ -162,6 +162,11 @@ void trace__add(json_t *record, const char *name, json_t *value)
 		json_object_set_new(ours, name, value);
 }
 
+json_t *trace__time(const struct trace *t, uint64_t ns)
+{
+	return ecs__time(trace__realtime(t, ns));
+}
+
 void trace__add_times(const struct trace *t, json_t *record, uint64_t start, uint64_t end)
 {
 	json_object_update_new(json_object_get(record, "event"),

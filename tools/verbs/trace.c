@@ -12,6 +12,7 @@ static const struct verb tracers[] = {
 	{ "exec", trace_exec, "programs as they are started, by whom, and how they end" },
 	{ "syscalls", trace_syscalls, "system calls counted by process and name; times, errors" },
 	{ "tcp", trace_tcp, "TCP connections: every state, and what they carried" },
+	{ "udp", trace_udp, "UDP sockets: what each sent and received, and what was dropped" },
 };
 
 #define TRACERS (sizeof(tracers) / sizeof(*tracers))
