@@ -6,4 +6,5 @@ int trace_exec(int argc, char **argv);
 int trace_syscalls(int argc, char **argv);
 int trace_tcp(int argc, char **argv);
 int trace_udp(int argc, char **argv);
+int trace_packets(int argc, char **argv);
 #endif

@@ -13,6 +13,7 @@ static const struct verb tracers[] = {
 	{ "syscalls", trace_syscalls, "system calls counted by process and name; times, errors" },
 	{ "tcp", trace_tcp, "TCP connections: every state, and what they carried" },
 	{ "udp", trace_udp, "UDP sockets: what each sent and received, and what was dropped" },
+	{ "packets", trace_packets, "packets and bytes each interval, by process or by port" },
 };
 
 #define TRACERS (sizeof(tracers) / sizeof(*tracers))

@@ -1,0 +1,70 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# `trace packets`: what its lines add up to is what nftables counted of the port, by process; and by port without owners.
+. "$(dirname "$0")/lib.sh"
+
+net__pair
+need nft
+offload "$SRV" $SRV_IF off tso gso gro
+offload "$CLI" $CLI_IF off tso gso gro
+nginx__start "$SRV" 1
+# both directions where they arrive: at the sender one packet may still be many
+for end in "$SRV $SRV_IF dport" "$CLI $CLI_IF sport"; do
+    read -r ns dev port <<<"$end"
+    must ip netns exec "$ns" nft -f - <<-END
+	table inet t {
+	    chain i { type filter hook input priority 0
+	        iif $dev tcp $port 80 counter comment "port 80"
+	    }
+	}
+	END
+done
+# nft__count NS: "packets bytes", frames: each has 14 bytes of Ethernet too
+nft__count() {
+    ip netns exec "$1" nft -j list ruleset | jq -r '.nftables[].rule? | select(.comment == "port 80") | .expr[] | .counter? // empty |
+        "\(.packets) \(.bytes + 14 * .packets)"'
+}
+# summed FILE JQ: "received_packets received_bytes sent_packets sent_bytes" over the rows that JQ selects
+summed() {
+    jq -rn "[inputs | select($2) | .wirewho | [.received.packets, .received.bytes, .sent.packets, .sent.bytes]] | transpose |
+        map(add | tostring) | join(\" \")" "$1"
+}
+load() {
+    local n
+    must cli curl -fsS -o /dev/null "http://$SRV4/big"
+    for n in 1 2 3 4 5; do
+        must cli curl -fsS -o /dev/null "http://[$SRV6]/small"
+    done
+    cli python3 -c "
+import socket
+for i in range(100):
+    socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('$SRV4', 4000))"
+    sleep 0.5
+}
+
+ww__start "$SRV" trace packets -i $SRV_IF --port 80 --jsonl "$TMP/process"
+process_pid=$WW_PID
+load
+WW_PID=$process_pid
+ww__stop
+is "all rows together" "$(summed "$TMP/process" true)" "$(nft__count "$SRV") $(nft__count "$CLI")"
+is "those that are an nginx worker's" "$(summed "$TMP/process" ".process.pid == $(nginx__workers)")" "$(nft__count "$SRV") $(nft__count "$CLI")"
+is "how they are known" "$(jq -r .wirewho.attribution "$TMP/process" | sort -u)" exact
+at_least "intervals" "$(jq -r .event.end "$TMP/process" | sort -u | wc -l)" 1
+
+read -r in_packets in_bytes out_packets out_bytes <<<"$(nft__count "$SRV") $(nft__count "$CLI")"
+ww__start "$SRV" trace packets -i $SRV_IF --port 80 --port 4000 --no-owners --jsonl "$TMP/port"
+lacks "programs of the owners" "$(for p in $(ww__holds | awk '$1 == "prog" { print $2 }'); do bpftool prog show id "$p"; done)" on_connect4
+load
+ww__stop
+read -r a b c d <<<"$(nft__count "$SRV") $(nft__count "$CLI")"
+is "by port, 80" "$(summed "$TMP/port" '.destination.port == 80')" \
+    "$((a - in_packets)) $((b - in_bytes)) $((c - out_packets)) $((d - out_bytes))"
+is "by port, 4000" "$(summed "$TMP/port" '.destination.port == 4000 and .network.transport == "udp"')" "100 4300 0 0"
+is "ports" "$(jq -r '.destination.port' "$TMP/port" | sort -un | tr '\n' ' ')" "80 4000 "
+is "rows with a process" "$(jq -r 'select(.process) | .process.pid' "$TMP/port")" ""
+
+ww__start "$SRV" trace packets -i $SRV_IF --port 80 1
+load
+ww__stop
+contains "the table" "$(cat "$WW_OUT")" nginx
