@@ -128,9 +128,9 @@ struct cpu_state {
 	__u64 claims;  /* slots given away so far; the log holds their numbers */
 	__u64 head;    /* overflow records written so far */
 	__u64 matched; /* packets that --rate counts */
-	__u64 moment;  /* CLOCK_MONOTONIC ns: when the frames that are redirected now were taken up */
-	__u64 own[3];  /* the program's line ends here */
-	__u64 tail;    /* overflow records read so far: written by user space */
+	__u64 moment; /* CLOCK_MONOTONIC ns: when the frames that are redirected now were taken up */
+	__u64 own[3]; /* the program's line ends here */
+	__u64 tail;   /* overflow records read so far: written by user space */
 	__u64 reader[7];
 };
 flow_assert(sizeof(struct cpu_state) == 128, "cpu_state: a line for each writer");
