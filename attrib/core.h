@@ -143,6 +143,10 @@ struct socket {
 
 struct file;
 
+struct msghdr;
+
+struct page;
+
 struct seq_file;
 
 struct bpf_iter_meta {

@@ -210,6 +210,43 @@ int BPF_PROG(on_receive, struct sock *sk, int length, int flags)
 	return use(sk, 0, length);
 }
 
+/*
+ * Before those tracepoints: the ways that lead to them, told apart by address family, at their ends, when the socket
+ * knows its own port. User space loads those that the kernel has, and only where the tracepoints are missing.
+ */
+SEC("?fexit/inet_sendmsg")
+int BPF_PROG(sent_inet, struct socket *socket, struct msghdr *message, __u64 size, int length)
+{
+	return use(socket->sk, 1, length);
+}
+
+SEC("?fexit/inet6_sendmsg")
+int BPF_PROG(sent_inet6, struct socket *socket, struct msghdr *message, __u64 size, int length)
+{
+	return use(socket->sk, 1, length);
+}
+
+SEC("?fexit/inet_sendpage")
+int BPF_PROG(sent_page, struct socket *socket, struct page *page, int offset, __u64 size, int flags,
+	     int length)
+{
+	return use(socket->sk, 1, length);
+}
+
+SEC("?fexit/inet_recvmsg")
+int BPF_PROG(received_inet, struct socket *socket, struct msghdr *message, __u64 size, int flags,
+	     int length)
+{
+	return use(socket->sk, 0, length);
+}
+
+SEC("?fexit/inet6_recvmsg")
+int BPF_PROG(received_inet6, struct socket *socket, struct msghdr *message, __u64 size, int flags,
+	     int length)
+{
+	return use(socket->sk, 0, length);
+}
+
 /* Remember in storage, announce later: at connect and sendmsg the socket's own end may not be known yet. */
 static __always_inline int claim(struct bpf_sock *sk, enum owner_how how)
 {

@@ -12,6 +12,7 @@
 #include "attrib/owner.skel.h"
 #include "cgroup2.h"
 #include "xdp/pin.h"
+#include "xdp/probe.h"
 #include "xdp/say.h"
 
 #define RING_BYTES (4u << 20)
@@ -36,25 +37,59 @@ static int on_event(void *to, void *data, size_t size)
 	return 0;
 }
 
-/* What a kernel may lack, and what is lost without it. */
+/* What a kernel may lack, and the functions to look at instead: program and function. */
 static const struct {
-	const char *program, *tracepoint, *loss;
+	const char *program, *tracepoint;
+	const char *instead[3][2];
 } optional[] = {
-	{ "on_send", "sock_send_length", "a process that took over a socket shows later" },
-	{ "on_receive", "sock_recv_length", "a process that took over a socket shows later" },
+	{ "on_send",
+	  "sock_send_length",
+	  { { "sent_inet", "inet_sendmsg" },
+	    { "sent_inet6", "inet6_sendmsg" },
+	    { "sent_page", "inet_sendpage" } } },
+	{ "on_receive",
+	  "sock_recv_length",
+	  { { "received_inet", "inet_recvmsg" }, { "received_inet6", "inet6_recvmsg" } } },
 };
+
+static void choose(struct owners *o, const char *program, bool wanted)
+{
+	bpf_program__set_autoload(bpf_object__find_program_by_name(o->skel->obj, program), wanted);
+}
+
+/* Those that this kernel has: sendfile has a function of its own on some only. */
+static unsigned choose_instead(struct owners *o, const char *const instead[3][2])
+{
+	unsigned i, chosen = 0;
+
+	for (i = 0; i < 3 && instead[i][0]; i++) {
+		if (libbpf_find_vmlinux_btf_id(instead[i][1], BPF_TRACE_FEXIT) <= 0)
+			continue;
+		choose(o, instead[i][0], true);
+		chosen++;
+	}
+	return chosen;
+}
 
 static void leave_out_missing(struct owners *o)
 {
+	int err = probe__functions();
 	size_t i;
 
 	for (i = 0; i < sizeof(optional) / sizeof(*optional); i++) {
 		if (libbpf_find_vmlinux_btf_id(optional[i].tracepoint, BPF_TRACE_RAW_TP) > 0)
 			continue;
-		say(SAY_NOTE, "this kernel has no tracepoint %s: %s", optional[i].tracepoint,
-		    optional[i].loss);
-		bpf_program__set_autoload(
-			bpf_object__find_program_by_name(o->skel->obj, optional[i].program), false);
+		choose(o, optional[i].program, false);
+		if (!err && choose_instead(o, optional[i].instead))
+			say(SAY_NOTE,
+			    "this kernel has no tracepoint %s: watching %s and its like instead, "
+			    "which gives the same answers at some cost; Linux 6.3 has it",
+			    optional[i].tracepoint, optional[i].instead[0][1]);
+		else
+			say(SAY_NOTE,
+			    "this kernel has no tracepoint %s, and functions cannot be watched (%s): a "
+			    "process that took over a socket shows later, or not at all; Linux 6.3 has it",
+			    optional[i].tracepoint, strerror(err ? -err : ENOENT));
 	}
 }
 
@@ -92,9 +127,10 @@ static int attach_tracepoints(struct owners *o)
 	bpf_object__for_each_program(p, o->skel->obj)
 	{
 		if (bpf_program__type(p) != BPF_PROG_TYPE_TRACING || bpf_program__fd(p) < 0 ||
-		    bpf_program__expected_attach_type(p) != BPF_TRACE_RAW_TP)
+		    bpf_program__expected_attach_type(p) == BPF_TRACE_ITER)
 			continue;
-		err = keep(o, bpf_link_create(bpf_program__fd(p), 0, BPF_TRACE_RAW_TP, NULL));
+		err = keep(o, bpf_link_create(bpf_program__fd(p), 0,
+					      bpf_program__expected_attach_type(p), NULL));
 		if (err)
 			return fail(err, NULL, "attach %s", bpf_program__section_name(p));
 	}

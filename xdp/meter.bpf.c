@@ -201,7 +201,8 @@ static __always_inline int copy(struct xdp_md *ctx, __u32 cpu, struct tally *t,
 	s->caplen = n;
 	s->link = link_number;
 	s->queue = ctx->rx_queue_index;
-	if (n < 1 || n > sampling.slice || bpf_xdp_load_bytes(ctx, 0, s->data, n))
+	/* Signed: the verifier of older kernels (6.1) learns no least value from `n != 0`. */
+	if ((__s32)n < 1 || n > sampling.slice || bpf_xdp_load_bytes(ctx, 0, s->data, n))
 		s->caplen = 0;
 	bpf_ringbuf_submit(
 		s,

@@ -49,4 +49,10 @@ int probe_receive(void *ctx)
 	return 0;
 }
 
+SEC("?fexit/inet_listen")
+int probe_function(void *ctx)
+{
+	return 0;
+}
+
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -154,6 +154,32 @@ int probe__socket_tracepoints(void)
 	return probe__once(&answer, try__socket_tracepoints);
 }
 
+static int try__functions(void)
+{
+	struct probe_bpf *skel;
+	struct bpf_program *prog = probe__open(&skel, "probe_function");
+	struct bpf_link *link;
+	int err;
+
+	if (!prog)
+		return -errno;
+	err = probe_bpf__load(skel);
+	if (!err) {
+		link = bpf_program__attach_trace(prog);
+		err = link ? 0 : -errno;
+		bpf_link__destroy(link);
+	}
+	probe_bpf__destroy(skel);
+	return err;
+}
+
+int probe__functions(void)
+{
+	static struct answer answer;
+
+	return probe__once(&answer, try__functions);
+}
+
 static int try__frags(void)
 {
 	return probe__load("probe_frags");

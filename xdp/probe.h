@@ -19,6 +19,12 @@ int probe__tcx(void);
 /* The socket tracepoints sock_send_length and sock_recv_length, with types (kernel commit 6e6eda44b939). */
 int probe__socket_tracepoints(void);
 
+/*
+ * Programs that run when a kernel function returns, fexit (kernel commit fec56f5890d9). Attaches one to a seldom called
+ * function for a moment: some kernels load such a program and refuse the attachment.
+ */
+int probe__functions(void);
+
 /* XDP programs for frames in several pieces, `xdp.frags` (kernel commit c2f2cdbeffda). */
 int probe__frags(void);
 

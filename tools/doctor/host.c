@@ -299,17 +299,24 @@ static void check__af_xdp(struct doctor *d)
 
 static void check__tracepoints(struct doctor *d)
 {
-	int err = probe__socket_tracepoints();
+	int err = probe__socket_tracepoints(), functions = err ? probe__functions() : 0;
 
-	if (err)
-		doctor__find(
-			d, DOCTOR_NOTE, "owners", "Linux 6.3 or later",
-			"no tracepoints sock_send_length and sock_recv_length (%s): a socket's owner is known "
-			"from connect, bind and accept, but not corrected when another process uses it",
-			strerror(-err));
-	else
+	if (!err)
 		doctor__find(d, DOCTOR_OK, "owners", NULL,
 			     "tracepoints sock_send_length and sock_recv_length can be used");
+	else if (!functions)
+		doctor__find(
+			d, DOCTOR_NOTE, "owners", "Linux 6.3 or later",
+			"no tracepoints sock_send_length and sock_recv_length (%s): the functions that send "
+			"and receive are watched instead (fexit), which gives the same answers at some cost",
+			strerror(-err));
+	else
+		doctor__find(
+			d, DOCTOR_NOTE, "owners", "Linux 6.3 or later",
+			"no tracepoints sock_send_length and sock_recv_length (%s), nor may functions be "
+			"watched (%s): a socket's owner is known from connect, bind and accept, but not "
+			"corrected when another process uses it",
+			strerror(-err), strerror(-functions));
 }
 
 static bool mounted(const char *type, char *path, size_t size)
