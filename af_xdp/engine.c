@@ -184,19 +184,6 @@ static void put_all_back(struct lane *l)
 }
 
 /*
- * A tap owns its CPU. Inline the CPUs belong to the service: pinned to one that is busy our frames would wait although
- * another is idle, and a thread that pushes in at each frame puts back one at a time, at ten times the cost of a batch.
- * So inline goes wherever there is room, and interrupts nobody: a busy host gives it a batch, an idle one each frame at
- * once.
- */
-static void step_aside(void)
-{
-	const struct sched_param none = {};
-
-	sched_setscheduler(0, SCHED_BATCH, &none); /* of this thread */
-}
-
-/*
  * Whoever waits in poll() is woken for the first frame that comes, and that is paid for by the CPU that receives. So while frames
  * come, the lane takes short rests instead, in which they gather; the time of each is that of its arrival. Inline they
  * would be late: there it waits for the first.
@@ -215,13 +202,14 @@ static void *lane__run(void *to)
 	struct lane *l = to;
 	int err = 0;
 
-	if (l->puts_back) {
-		step_aside();
+	if (l->puts_back)
 		renew_credit(l);
-	}
-	while (!err && !__atomic_load_n(&l->engine->stop, __ATOMIC_ACQUIRE))
+	while (!err && !__atomic_load_n(&l->engine->stop, __ATOMIC_ACQUIRE)) {
+		if (l->puts_back && !l->engine->opts.busy_poll)
+			way_back__gather(&l->back);
 		if (!receive(l) && !rest(l))
 			err = wait_for_frames(l);
+	}
 	if (l->puts_back)
 		put_all_back(l);
 	else
@@ -249,6 +237,10 @@ static int nth_cpu(unsigned n)
 	return -1;
 }
 
+/*
+ * A tap owns its CPU. Inline the CPUs belong to the service: pinned to one that is busy, frames would wait although another
+ * is idle.
+ */
 static void pin(const struct lane *l, pthread_attr_t *attr)
 {
 	int cpu = nth_cpu(l->number);
