@@ -213,7 +213,8 @@ static enum sample_mode choose_sample(const struct capture_verb *v, const struct
 		if (!own_address__find(o->ifname[i], address, sizeof(address)))
 			continue;
 		say(SAY_NOTE,
-		    "%s carries this host's address %s: --sample copy, which leaves its traffic alone",
+		    "%s carries this host's address %s: --sample copy, which leaves its traffic alone "
+		    "and costs it least",
 		    o->ifname[i], address);
 		return SAMPLE_MODE_COPY;
 	}
