@@ -104,7 +104,7 @@ for address in $SRV4 "[$SRV6]"; do
     under_load "$address" 9 stop_continue_kill
 done
 if make_group; then
-    under_load $SRV4 4 out_of_memory
+    under_load $SRV4 8 out_of_memory
 else
     echo "no memory cgroup can be made here: killed instead of out of memory"
     under_load $SRV4 4 kill_it
