@@ -26,10 +26,12 @@ real__serve() {
     shift
     ip netns exec "$ns" "$@" >/dev/null 2>&1 &
     SERVED=$!
+    trap real__end EXIT # of the scenario's own shell
 }
 
 real__end() {
     { kill "$SERVED"; wait "$SERVED"; } 2>/dev/null
+    trap - EXIT
     return 0
 }
 
@@ -57,8 +59,8 @@ real__nginx_curl() {
     printf '%s\n' "daemon off; user www-data; worker_processes 1; pid $dir/pid; error_log $dir/error.log;" \
         'events { }' "http { access_log off; server { listen $1; root $dir; } }" >"$dir/conf"
     real__serve "$SRV" nginx -p "$dir" -e "$dir/error.log" -c "$dir/conf"
-    eventually 10 real__listens "$1" || return 1
-    eventually 5 pgrep -P "$SERVED" >/dev/null || return 1
+    eventually 20 real__listens "$1" || return 1
+    eventually 20 pgrep -P "$SERVED" >/dev/null || return 1
     worker=$(pgrep -P "$SERVED")
     real__claim srv tcp "$1" '*' "$worker"
     echo "listens srv tcp $1 * $SERVED"
@@ -71,7 +73,7 @@ real__nginx_curl() {
 real__iperf3_tcp() {
     real__need iperf3
     real__serve "$SRV" iperf3 -s -p "$1"
-    eventually 5 real__listens "$1" || return 1
+    eventually 20 real__listens "$1" || return 1
     real__claim srv tcp "$1" '*' "$SERVED"
     PROTO=tcp real__call "$1" iperf3 -c "$SRV4" -p "$1" -n 20M || return 1
     sleep 0.5 # it tidies up, and refuses others meanwhile
@@ -82,7 +84,7 @@ real__iperf3_tcp() {
 real__iperf3_udp() {
     real__need iperf3
     real__serve "$SRV" iperf3 -s -p "$1"
-    eventually 5 real__listens "$1" || return 1
+    eventually 20 real__listens "$1" || return 1
     real__claim srv tcp "$1" '*' "$SERVED"
     real__claim srv udp "$1" '*' "$SERVED"
     ip netns exec "$CLI" iperf3 -c "$SRV4" -p "$1" -u -b 100M -t 1 -P 2 >&2 &
@@ -96,7 +98,7 @@ real__iperf3_udp() {
 real__socat() {
     real__need socat
     real__serve "$SRV" socat "TCP-LISTEN:$1,reuseaddr" EXEC:cat
-    eventually 5 real__listens "$1" || return 1
+    eventually 20 real__listens "$1" || return 1
     real__claim srv tcp "$1" '*' "$SERVED"
     PROTO=tcp real__call "$1" socat -u OPEN:"$WW_ROOT/README.md" "TCP:$SRV4:$1" || return 1
     real__end
@@ -105,7 +107,7 @@ real__socat() {
 real__python3() {
     real__need python3
     real__serve "$SRV" python3 -m http.server -d "$WW_ROOT/xdp" "$1"
-    eventually 5 real__listens "$1" || return 1
+    eventually 20 real__listens "$1" || return 1
     real__claim srv tcp "$1" '*' "$SERVED"
     for ((i = 0; i < 3; i++)); do
         PROTO=tcp real__call "$1" curl -fsS -o /dev/null "http://$SRV4:$1/table.h" || return 1

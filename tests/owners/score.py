@@ -10,6 +10,7 @@ import re
 import sys
 
 LEAST = 99.9  # per cent of the packets that have an owner
+HANDSHAKE = 6 # packets of a connection that may come before its owner shows
 SLACK = 10    # packets of a shared connection's beginning and end
 HOWS = ("exact", "bound", "listener", "snapshot")
 
@@ -133,7 +134,7 @@ def judge_plain(row, claims, listeners, seen):
     for (pid, name, how), packets in seen.items():
         if pid is None:
             row.none += packets
-        elif is_claimed(claims, pid, name) or (how == "listener" and pid in listeners):
+        elif is_claimed(claims, pid, name) or (how == "listener" and pid in listeners and packets <= HANDSHAKE):
             row.right += packets
             row.how[how] += packets
         else:
@@ -273,6 +274,10 @@ class Total:
         self.how.update(row.how)
         self.notes += row.notes
 
+    def add_peers(self, ss, nethogs):
+        self.ss = self.ss if ss is None else (self.ss or 0) + ss
+        self.nethogs = self.nethogs if nethogs is None else (self.nethogs or 0) + nethogs
+
     def share(self):
         owned = self.packets - self.nobody
         return 100 * self.right / owned if owned else None
@@ -297,10 +302,10 @@ def add_round(path, totals):
         total.add(row)
         if ss is not None:
             right, wrong = ss_share(s, row, ss)
-            total.ss = (total.ss or 0) + right
+            total.add_peers(right, None)
             total.ss_wrong += wrong
         if nethogs is not None:
-            total.nethogs = (total.nethogs or 0) + nethogs_share(s, row, nethogs)
+            total.add_peers(None, nethogs_share(s, row, nethogs))
     return strays
 
 
@@ -344,6 +349,7 @@ def main():
         for note in (t.notes[:4] + t.status if t.failed() else []):
             print("    " + note)
         everything.add(t)
+        everything.add_peers(t.ss, t.nethogs)
     failed = [name for name, t in totals.items() if t.failed()]
     played = [t for t in totals.values() if t.packets]
     for flow, packets in strays.items():
@@ -352,6 +358,10 @@ def main():
         len(played), len(args.rounds), everything.packets,
         "-" if everything.share() is None else "%.4f" % everything.share(), everything.none, everything.wrong,
         len(failed)))
+    if everything.ss is not None or everything.nethogs is not None:
+        print("of the same packets ss (every quarter of a second) named %s %%, of their bytes nethogs %s %%" % (
+            per_cent(everything.ss, everything.packets - everything.nobody),
+            per_cent(everything.nethogs, everything.bytes)))
     if args.json:
         with open(args.json, "w") as out:
             for name, t in totals.items():
