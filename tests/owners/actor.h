@@ -93,4 +93,6 @@ void answers(int fd, int n);                   /* the other way around; below 0:
 /* Counts the packets of our port in this namespace, by nftables. */
 void witness__begin(const char *proto);
 long witness__read(void);
+long witness__rest(
+	void); /* when it has come to rest: a last acknowledgement waits 40 ms for company, and longer */
 #endif

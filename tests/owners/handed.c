@@ -312,8 +312,7 @@ static int begin(const struct scenario *s)
 	ready();
 	fd = tcp_accept(listener);
 	answers(fd, s->n);
-	usleep(60000); /* the client's last acknowledgement, which waits 40 ms for company */
-	own_counted("tcp", fd, witness__read());
+	own_counted("tcp", fd, witness__rest());
 	return fd;
 }
 

@@ -266,3 +266,15 @@ long witness__read(void)
 		die("read the nftables counter");
 	return packets;
 }
+
+long witness__rest(void)
+{
+	long before, now = witness__read();
+
+	do {
+		before = now;
+		usleep(150000);
+		now = witness__read();
+	} while (now != before);
+	return now;
+}

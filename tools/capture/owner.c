@@ -51,6 +51,8 @@ static void on_event(void *to, const struct owner_event *e)
 	process_table__event(o->processes, e);
 	if (e->kind != OWNER_GONE) {
 		join__owner(o->join, e);
+		if (e->turn) /* nothing is counted here */
+			owners__turned(o->owners, e);
 		return;
 	}
 	if (o->closed_next - o->closed_first == CLOSED_MAX)
