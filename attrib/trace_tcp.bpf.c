@@ -307,7 +307,8 @@ int BPF_PROG(tcp_on_reset_sent, struct sock *sk)
 SEC("tp_btf/tcp_receive_reset")
 int BPF_PROG(tcp_on_reset_received, struct sock *sk)
 {
-	struct tcp_life *life = bpf_sk_storage_get(&tcp_lives, sk, NULL, 0);
+	struct tcp_life *life = bpf_sk_storage_get(&tcp_lives, sk, NULL,
+						   BPF_SK_STORAGE_GET_F_CREATE);
 
 	if (life)
 		life->reset |= TCP_RESET_RECEIVED;

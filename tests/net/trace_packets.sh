@@ -64,7 +64,9 @@ is "by port, 4000" "$(summed "$TMP/port" '.destination.port == 4000 and .network
 is "ports" "$(jq -r '.destination.port' "$TMP/port" | sort -un | tr '\n' ' ')" "80 4000 "
 is "rows with a process" "$(jq -r 'select(.process) | .process.pid' "$TMP/port")" ""
 
-ww__start "$SRV" trace packets -i $SRV_IF --port 80 1
+ww__start "$SRV" trace packets -i $SRV_IF --port 80 3 1
 load
-ww__stop
+wait "$WW_PID"
+is "the exit code after one interval" $? 0
+is "tables" "$(grep -c PID "$WW_OUT")" 1
 contains "the table" "$(cat "$WW_OUT")" nginx

@@ -51,6 +51,7 @@ struct packets {
 	struct view *view;
 	FILE *file;
 	const char *name; /* of the file, for error lines */
+	uint64_t told;    /* intervals */
 	uint64_t last;    /* CLOCK_REALTIME ns: where this interval began */
 };
 
@@ -136,13 +137,17 @@ static int write_rows(struct packets *p, uint64_t now)
 	return err;
 }
 
-/* The last interval may be cut short: what is left is told too, so that lines add up. */
+/* The last interval may be cut short: records tell what is left too, so that they add up; the table was asked so often. */
 static int packets__flush(struct output *o)
 {
 	struct packets *p = (struct packets *)o;
 	uint64_t now = pipeline__ledger(p->pipeline)->now;
 	int err;
 
+	if (pipeline__stopping(p->pipeline) && p->opts->count && !p->opts->jsonl &&
+	    p->told >= p->opts->count)
+		return 0;
+	p->told++;
 	view__end_interval(p->view, now);
 	err = p->opts->jsonl ? write_rows(p, now) : print_rows(p, now);
 	p->last = now;
