@@ -3,7 +3,7 @@
 # The guest's first process once the root is there: makes it a usual Linux, runs the command in /run/vm/command, leaves
 # its exit code in /run/vm/code and the kernel's log in /run/vm/dmesg, and switches the machine off.
 checkout=$1 modules=$2
-export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 TERM=dumb
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 TERM=dumb WW_GUEST=1
 
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
