@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# timeout: 150
 # --pin: programs and maps under names that bpftool can be pointed at, fields by name; gone at a clean end, and by `wirewho
 # cleanup` after a killed run. DIR must lie on a bpffs.
 . "$(dirname "$0")/lib.sh"
@@ -41,7 +42,7 @@ is "the pinned program" "$(shown meter-$SRV_IF/programs/wirewho_meter)" wirewho_
 is "its id" "$(there bpftool -j prog show pinned "$TMP/bpf/wirewho/meter-$SRV_IF/programs/wirewho_meter" | jq .id)" \
     "$(srv ip -j -d link show dev $SRV_IF | jq '.[0].xdp.prog.id')"
 is "the egress program" "$(shown egress-$SRV_IF/programs/wirewho_egress)" wirewho_egress
-is "an owner program" "$(shown owners/programs/on_send)" on_send
+is "an owner program" "$(shown owners/programs/on_connect4)" on_connect4
 tallies=$(there bpftool -j map dump pinned "$TMP/bpf/wirewho/meter-$SRV_IF/maps/tallies")
 at_least "packets seen, in the dump" "$(jq '[.[].formatted.value.seen.packets] | add' <<<"$tallies")" 5
 contains "a flow slot's fields" "$(there bpftool map lookup pinned "$TMP/bpf/wirewho/meter-$SRV_IF/maps/flows4" key 0 0 0 0)" '"epoch"'

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# timeout: 90
+# timeout: 240
 # `wirewho trace exec` against strace: the same execs, failed ones too, with the same arguments, whatever bytes they hold.
 # 20 000 in a row are all seen; those that a stopped reader cannot take are counted as lost, each of them.
 . "$(dirname "$0")/lib.sh"

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# timeout: 150
 # `wirewho trace syscalls` counts what strace counts, name by name: calls, and failures by error; also what was in flight,
 # what found the table full, and calls by another interface (i386) under their own names.
 . "$(dirname "$0")/lib.sh"
@@ -190,6 +191,7 @@ watch --comm ww-prog --by syscall --jsonl -
 must "$TMP/ww-prog" numbers
 ww__stop
 is "calls with numbers beyond the table" "$(counts | grep '^other ')" "other 2977"
+is "rows that they take" "$(jq -r '.wirewho.syscall | select(. and .name == "other") | .number' "$TMP/out")" 1023
 
 # What seccomp refuses never begins: it has no time, and does not pass for the call before it.
 watch --comm ww-prog --latency --by syscall --jsonl -
