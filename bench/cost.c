@@ -4,6 +4,7 @@
  * take turns in every round, so that a noisy neighbour hits them alike; the medians are compared.
  */
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <errno.h>
 #include <jansson.h>
 #include <stdbool.h>
@@ -48,6 +49,11 @@ static const unsigned char frame[60] = {
 	0x45, 0, 0, 46, 0, 0, 0x40, 0, 64, 6, 0, 0, 10,   0,    0, 1, 10, 0, 0, 2, /* IPv4 */
 	4,    0, 0, 80, 0, 0, 0,    1, 0,  0, 0, 1, 0x50, 0x10, 1, 0, 0,  0, 0, 0, /* TCP */
 };
+
+static int print(enum libbpf_print_level level, const char *format, va_list args)
+{
+	return say__library(level, format, args);
+}
 
 static void on_found(void *to, const struct harvested *h)
 {
@@ -193,7 +199,7 @@ static int run(const struct options *o, json_t *rows)
 }
 
 static const struct usage usage = {
-	.verb = "cost",
+	.program = ".build/bench/cost",
 	.synopsis = "[--json FILE]",
 	.about = "Cost of counting one packet in ns: median (min-max) over alternating rounds.",
 };
@@ -214,6 +220,7 @@ int main(int argc, char **argv)
 
 	if (first < 0)
 		return first == OPT_HELPED ? 0 : 2;
+	libbpf_set_print(print);
 	err = run(&o, rows);
 	if (!err && o.json && json_dump_file(rows, o.json, JSON_INDENT(1))) {
 		say(SAY_ERROR, "write %s: %s", o.json, strerror(errno));

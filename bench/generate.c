@@ -18,7 +18,7 @@ struct options {
 };
 
 static const struct usage usage = {
-	.verb = "generator",
+	.program = ".build/bench/generator",
 	.synopsis = "-i IF [--flows N] [--packets N | --seconds S] [--size B] [--json FILE]",
 	.about =
 		"Sends frames out of a veth end as fast as one CPU can, and prints exactly how many: frames made, sent and\n"

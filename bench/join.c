@@ -424,7 +424,7 @@ static int run(const struct options *o, const size_t *count, size_t counts, json
 }
 
 static const struct usage usage = {
-	.verb = "join",
+	.program = ".build/bench/join",
 	.synopsis = "[--flows N]... [--json FILE]",
 	.about =
 		"Cost of the aggregator: a harvest is one add by handle in each direction, and a report.",

@@ -377,7 +377,7 @@ static int write_json(const struct options *o, json_t *rows)
 }
 
 static const struct usage usage = {
-	.verb = "path",
+	.program = ".build/bench/path",
 	.synopsis = "[--flows N]... [--rounds N] [--seconds S] [--json FILE]",
 	.about =
 		"Packets a second from one CPU over a veth pair into native XDP that drops them: at once, after the kernel's\n"

@@ -286,13 +286,25 @@ static void help__examples(const char *text)
 	}
 }
 
+/* "wirewho capture", or a program that has no verbs. */
+static const char *usage__name(const struct usage *usage, char *text, size_t size)
+{
+	if (usage->program)
+		snprintf(text, size, "%s", usage->program);
+	else
+		snprintf(text, size, "wirewho %s", usage->verb);
+	return text;
+}
+
 static void opt__help(const struct usage *usage, const struct opt *opts)
 {
 	int column = help__column(opts), least = help__column(common);
+	char name[64];
 
 	if (column < least)
 		column = least;
-	printf("usage: wirewho %s %s\n", usage->verb, usage->synopsis ? usage->synopsis : "");
+	printf("usage: %s %s\n", usage__name(usage, name, sizeof(name)),
+	       usage->synopsis ? usage->synopsis : "");
 	if (usage->about) {
 		putchar('\n');
 		help__wrap(usage->about, 0);
@@ -365,10 +377,10 @@ static int opt__complain(int got, char **argv, const struct opt *opts, const cha
 static int opt__walk(int argc, char **argv, const struct usage *usage, const struct opt *opts,
 		     const struct forms *f)
 {
-	char hint[96];
+	char hint[96], name[64];
 	int got;
 
-	snprintf(hint, sizeof(hint), "; try 'wirewho %s --help'", usage->verb);
+	snprintf(hint, sizeof(hint), "; try '%s --help'", usage__name(usage, name, sizeof(name)));
 	/* Zero, not one: it makes glibc start afresh, also when a caller parses a second time. */
 	optind = 0;
 	opterr = 0;

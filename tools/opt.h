@@ -42,6 +42,7 @@ struct verb {
 };
 
 struct usage {
+	const char *program;  /* ".build/bench/cost", without a verb; NULL: wirewho */
 	const char *verb;     /* "capture" */
 	const char *synopsis; /* "-i IF -w FILE [EXPR]" */
 	const char *about;    /* a paragraph, or NULL */
