@@ -87,6 +87,47 @@ flow_assert(sizeof(struct slot6) == 64, "slot6: one cache line");
 #define SLOT4_DESTINATION(addr) ((addr)&0xffffffffULL)
 #endif
 
+/*
+ * A received packet is counted a few packets later, when its slot has come from memory: table.h tells why. Until then it
+ * waits here, its words where a slot has them, in one of its CPU's two rings: that of the even or of the odd epochs.
+ */
+#define PENDING 4
+#define RING (2 * PENDING) /* so that who leaves need not make room for who comes */
+
+struct pending_tail {
+	__u64 count; /* packets; above them (32) bytes: two stores in all, as each costs */
+	__u64 place; /* the hash; above it (32) marks */
+};
+flow_assert(sizeof(struct pending_tail) == 16, "pending_tail: as long as a slot's");
+
+struct pending4 {
+	__u64 addr, rest;
+	struct pending_tail tail;
+};
+flow_assert(sizeof(struct pending4) == 32, "pending4: no holes");
+
+struct pending6 {
+	union flow_words flow;
+	__u64 unused;
+	struct pending_tail tail;
+};
+flow_assert(sizeof(struct pending6) == 64, "pending6: one cache line");
+
+/* The last PENDING of those that came are waiting, the others are counted. User space reads them, and sets came to 0. */
+struct ring4 {
+	struct pending4 entry[RING];
+	__u64 came;
+	__u64 unused[7];
+};
+flow_assert(sizeof(struct ring4) == 320, "ring4: whole cache lines");
+
+struct ring6 {
+	struct pending6 entry[RING];
+	__u64 came;
+	__u64 unused[7];
+};
+flow_assert(sizeof(struct ring6) == 576, "ring6: whole cache lines");
+
 /* A packet that found no slot: one entry of an overflow ring. */
 struct record {
 	union flow_words flow;

@@ -39,7 +39,7 @@ struct area {
 	size_t bytes;
 };
 
-enum { FLOWS4, FLOWS6, CLAIM_LOG, OVERFLOW, CPUS, TALLIES, CTL, AREAS };
+enum { FLOWS4, FLOWS6, PENDING4, PENDING6, CLAIM_LOG, OVERFLOW, CPUS, TALLIES, CTL, AREAS };
 
 struct harvest {
 	struct area area[AREAS];
@@ -119,6 +119,8 @@ static int map_areas(struct harvest *h)
 	} plan[AREAS] = {
 		[FLOWS4] = { "flows4", sizeof(struct slot4), cpus * own * h->size.mask4 + cpus },
 		[FLOWS6] = { "flows6", sizeof(struct slot6), cpus * own * h->size.mask6 + cpus },
+		[PENDING4] = { "pending4", sizeof(struct ring4), cpus * 2 },
+		[PENDING6] = { "pending6", sizeof(struct ring6), cpus * 2 },
 		[CLAIM_LOG] = { "claim_log", sizeof(uint64_t),
 				cpus * own * h->size.log_mask + cpus },
 		[OVERFLOW] = { "overflow", sizeof(struct record),
@@ -357,10 +359,7 @@ static void read_key(union flow_words *to, const __u64 *slot, uint32_t number)
 		memcpy(to, slot, sizeof(*to));
 		return;
 	}
-	to->word[0] = to->word[2] = 0;
-	to->word[1] = PARSE_MAPPED(SLOT4_SOURCE(slot[0]));
-	to->word[3] = PARSE_MAPPED(SLOT4_DESTINATION(slot[0]));
-	to->word[4] = slot[1];
+	parse__flow4(to, slot[0], slot[1]);
 }
 
 /* New claims from the log: a slot from here on read at every harvest. */
@@ -445,6 +444,40 @@ static void sweep(struct harvest *h, int cpu, uint32_t free, harvest_fn fn, void
 	v->n = kept;
 	if (kept > h->occupied)
 		h->occupied = kept;
+}
+
+static void hand_on_pending(struct harvest *h, int cpu, const union flow_words *flow,
+			    const struct pending_tail *tail, harvest_fn fn, void *to)
+{
+	uint32_t handle = HANDLE_NONE;
+	struct harvested found = { .key = &flow->key,
+				   .count = { (uint32_t)tail->count, tail->count >> 32 },
+				   .marks = tail->place >> 32,
+				   .handle = &handle };
+
+	hand_on(h, cpu, &found, fn, to);
+}
+
+/* What still waits in the rings of an epoch that is over: nobody else touches them. */
+static void take_pending(struct harvest *h, int cpu, uint32_t epoch, harvest_fn fn, void *to)
+{
+	struct ring4 *r4 = (struct ring4 *)h->area[PENDING4].at + cpu * 2 + (epoch & 1);
+	struct ring6 *r6 = (struct ring6 *)h->area[PENDING6].at + cpu * 2 + (epoch & 1);
+	union flow_words flow;
+	uint64_t i;
+
+	for (i = r4->came > PENDING ? r4->came - PENDING : 0; i < r4->came; i++) {
+		const struct pending4 *p = &r4->entry[i % RING];
+
+		parse__flow4(&flow, p->addr, p->rest);
+		hand_on_pending(h, cpu, &flow, &p->tail, fn, to);
+	}
+	for (i = r6->came > PENDING ? r6->came - PENDING : 0; i < r6->came; i++) {
+		const struct pending6 *p = &r6->entry[i % RING];
+
+		hand_on_pending(h, cpu, &p->flow, &p->tail, fn, to);
+	}
+	r4->came = r6->came = 0;
 }
 
 static void drain_overflow(struct harvest *h, int cpu, harvest_fn fn, void *to)
@@ -534,6 +567,7 @@ int harvest__run(struct harvest *h, harvest_fn fn, void *to)
 	for (cpu = 0; cpu < h->cpus && !err; cpu++) {
 		err = take_claims(h, cpu);
 		sweep(h, cpu, free, fn, to);
+		take_pending(h, cpu, epoch, fn, to);
 		drain_overflow(h, cpu, fn, to);
 	}
 	if (!err && h->size.hash)

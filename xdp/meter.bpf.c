@@ -11,6 +11,7 @@
 
 const volatile __u16 link_number = 0;
 const volatile __u32 link_raw = 0;     /* 1: no Ethernet header (tun, WireGuard) */
+const volatile __u32 at_once = 0;      /* 1: no packet waits for its slot; see table.h */
 const volatile __u32 match_counts = 0; /* 1: what does not match is not counted as a flow */
 const volatile struct sampling sampling = {};
 const volatile struct match match = {};
@@ -248,7 +249,39 @@ static __always_inline int choose(struct xdp_md *ctx, __u32 cpu, struct tally *t
 	return copy(ctx, cpu, t, f);
 }
 
-static __always_inline int meter(struct xdp_md *ctx)
+static __always_inline void count(struct tally *t, __u32 cpu, const struct addition *a)
+{
+	if (at_once || table.hash)
+		table__count(t, cpu, a);
+	else
+		table__later(cpu, a);
+}
+
+/* Nothing but counting: what most runs do, with no value of the longer way in its registers and on its stack. */
+static __always_inline int count_only(struct xdp_md *ctx)
+{
+	struct frame f = frame__of(ctx);
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct tally *t = table__tally(cpu, link_number);
+	struct parsed p;
+	enum reason why;
+
+	if (!t)
+		return XDP_PASS;
+	count__add(&t->seen, &f.count);
+	why = parse__frame(f.data, f.end, -1, link_number, &p);
+	if (why != REASON_FLOW) {
+		if (why < REASON_N)
+			count__add(&t->reason[why], &f.count);
+		return XDP_PASS;
+	}
+	turn__mark(&p.flow);
+	table__later(cpu,
+		     &(struct addition){ .flow = &p.flow, .count = f.count, .marks = p.marks });
+	return XDP_PASS;
+}
+
+static __noinline int count_and_choose(struct xdp_md *ctx)
 {
 	struct frame f = frame__of(ctx);
 	__u32 cpu = bpf_get_smp_processor_id();
@@ -269,9 +302,15 @@ static __always_inline int meter(struct xdp_md *ctx)
 		return XDP_PASS;
 	}
 	turn__mark(&p.flow);
-	table__count(t, cpu,
-		     &(struct addition){ .flow = &p.flow, .count = f.count, .marks = p.marks });
+	count(t, cpu, &(struct addition){ .flow = &p.flow, .count = f.count, .marks = p.marks });
 	return choose(ctx, cpu, t, &f, &p);
+}
+
+static __always_inline int meter(struct xdp_md *ctx)
+{
+	if (link_raw || match_counts || sampling.mode != SAMPLE_MODE_NONE || at_once || table.hash)
+		return count_and_choose(ctx);
+	return count_only(ctx);
 }
 
 SEC("xdp.frags")

@@ -62,6 +62,15 @@ parse_inline __u16 parse_load16(const void *p)
 	(((__u64)(ports) << 32) | ((__u64)(proto) << 24) | ((__u64)(family) << 16) | (__u64)(link))
 #endif
 
+/* A flow out of the two words that an IPv4 slot keeps of it. */
+parse_inline void parse__flow4(union flow_words *to, __u64 addr, __u64 rest)
+{
+	to->word[0] = to->word[2] = 0;
+	to->word[1] = PARSE_MAPPED(SLOT4_SOURCE(addr));
+	to->word[3] = PARSE_MAPPED(SLOT4_DESTINATION(addr));
+	to->word[4] = rest;
+}
+
 enum {
 	PARSE_ETH_IP4 = 0x0800,
 	PARSE_ETH_ARP = 0x0806,

@@ -18,6 +18,13 @@
  * A key is searched in PROBES neighbouring slots. A slot never used (epoch 0) ends the search: nothing was ever
  * put beyond it. Where no slot is free, the packet becomes a record in this CPU's overflow ring (one producer, one
  * consumer); where that is full too, it is counted as lost, by packets and bytes.
+ *
+ * With many flows nearly each slot comes from memory, and a load that waits for memory holds up all that follows. A
+ * store does not, and it too makes the processor fetch the line. So table__later() writes to the slot's line what stands
+ * there anyway (the IP version of this table's flows), and counts the packet that came PENDING packets ago, whose line has
+ * come meanwhile. What is pending is never lost and never counted twice: there is a ring for even and one for odd
+ * epochs, and once user space has raised the epoch and waited for a grace period, nobody is using the other ring any
+ * more. What still waits there it takes itself.
  */
 #include "flow.h"
 #include "parse.h"
@@ -76,6 +83,22 @@ struct {
 	__type(value, struct tally);
 } tallies SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ring4);
+} pending4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ring6);
+} pending6 SEC(".maps");
+
 /*
  * --table hash: the kernel's per-CPU hash, once for even and once for odd epochs. User space raises the epoch, waits
  * for a grace period, and empties the one that nobody writes any more: exact, at the price of the hash.
@@ -131,6 +154,19 @@ static __always_inline __u32 needle__place(const struct needle *n, int words)
 		sum += n->word[2] * table.seed[2] + n->word[3] * table.seed[3] +
 		       n->word[4] * table.seed[4];
 	return ((sum ^ (sum >> 32)) * table.seed[0]) >> 32;
+}
+
+static __always_inline struct needle needle__of(const union flow_words *flow, int words)
+{
+	const __u64 *w = flow->word;
+	struct needle n = { .word = { w[0], w[1], w[2], w[3], w[4] } };
+
+	if (words == 2) {
+		n.word[0] = SLOT4_ADDR(flow);
+		n.word[1] = w[4];
+	}
+	n.place = needle__place(&n, words);
+	return n;
 }
 
 static __always_inline int needle__is(const struct needle *n, const __u64 *slot, int words)
@@ -216,7 +252,21 @@ static __always_inline enum table_result table__claim(__u64 *slot, __u32 number,
 	return TABLE_CLAIMED;
 }
 
-static __always_inline enum table_result table__overflow(__u32 cpu, const struct addition *a)
+static __always_inline void needle__flow(const struct needle *n, int words, union flow_words *to)
+{
+	if (words == 2) {
+		parse__flow4(to, n->word[0], n->word[1]);
+		return;
+	}
+	to->word[0] = n->word[0];
+	to->word[1] = n->word[1];
+	to->word[2] = n->word[2];
+	to->word[3] = n->word[3];
+	to->word[4] = n->word[4];
+}
+
+static __always_inline enum table_result table__overflow(__u32 cpu, const struct needle *n,
+							 int words, const struct addition *a)
 {
 	struct cpu_state *state = bpf_map_lookup_elem(&cpus, &cpu);
 	struct record *record;
@@ -228,7 +278,7 @@ static __always_inline enum table_result table__overflow(__u32 cpu, const struct
 	record = bpf_map_lookup_elem(&overflow, &at);
 	if (!record)
 		return TABLE_LOST;
-	record->flow = *a->flow;
+	needle__flow(n, words, &record->flow);
 	record->count = a->count;
 	record->marks = a->marks;
 	table__publish(&state->head); /* the record is visible before the head */
@@ -238,6 +288,7 @@ static __always_inline enum table_result table__overflow(__u32 cpu, const struct
 static __always_inline enum table_result table__hash(void *map, __u32 cpu, const struct addition *a)
 {
 	struct hash_count *c = bpf_map_lookup_elem(map, a->flow), first = {};
+	struct needle n;
 
 	if (c) {
 		count__add(&c->count, &a->count);
@@ -248,7 +299,8 @@ static __always_inline enum table_result table__hash(void *map, __u32 cpu, const
 	first.marks = a->marks;
 	if (!bpf_map_update_elem(map, a->flow, &first, BPF_NOEXIST))
 		return TABLE_CLAIMED;
-	return table__overflow(cpu, a); /* full, or EBUSY: the ring takes it */
+	n = needle__of(a->flow, 5);
+	return table__overflow(cpu, &n, 5, a); /* full, or EBUSY: the ring takes it */
 }
 
 static __always_inline enum table_result table__find(void *map, const struct needle *n, int words,
@@ -283,27 +335,32 @@ static __always_inline enum table_result table__find(void *map, const struct nee
 	}
 	if (spare)
 		return table__claim(spare, spare_at, n, words, cpu, a, epoch);
-	return table__overflow(cpu, a);
+	return table__overflow(cpu, n, words, a);
 }
 
 static __always_inline enum table_result table__add(__u32 cpu, const struct addition *a)
 {
-	const __u64 *word = a->flow->word;
+	struct needle n;
 
 	if (table.hash)
 		return *(volatile __u32 *)&ctl.epoch & 1 ? table__hash(&hash_odd, cpu, a)
 							 : table__hash(&hash_even, cpu, a);
 	if (a->flow->key.family == 4) {
-		struct needle n = { .word = { SLOT4_ADDR(a->flow), word[4] } };
-
-		n.place = needle__place(&n, 2);
+		n = needle__of(a->flow, 2);
 		return table__find(&flows4, &n, 2, table.mask4, cpu, a);
 	} else {
-		struct needle n = { .word = { word[0], word[1], word[2], word[3], word[4] } };
-
-		n.place = needle__place(&n, 5);
+		n = needle__of(a->flow, 5);
 		return table__find(&flows6, &n, 5, table.mask6, cpu, a);
 	}
+}
+
+static __always_inline void tally__missed(struct tally *t, enum table_result r,
+					  const struct count *n)
+{
+	if (r == TABLE_OVERFLOWED)
+		count__add(&t->reason[REASON_OVERFLOWED], n);
+	else if (r == TABLE_LOST)
+		count__add(&t->reason[REASON_LOST], n);
 }
 
 /* Adds to the table and to the ledger; says whether the slot is new, for who wants to look closer at a new flow. */
@@ -312,10 +369,128 @@ static __always_inline enum table_result table__count(struct tally *t, __u32 cpu
 {
 	enum table_result r = table__add(cpu, a);
 
-	if (r == TABLE_OVERFLOWED)
-		count__add(&t->reason[REASON_OVERFLOWED], &a->count);
-	else if (r == TABLE_LOST)
-		count__add(&t->reason[REASON_LOST], &a->count);
+	tally__missed(t, r, &a->count);
 	return r;
+}
+
+/* The tail stands after two words, or after five and one unused: as in a slot. */
+static __always_inline struct pending_tail *pending__tail(__u64 *entry, int words)
+{
+	return (struct pending_tail *)(entry + (words == 5 ? 6 : 2));
+}
+
+static __always_inline void pending__fill(__u64 *entry, const struct needle *n, int words,
+					  const struct addition *a)
+{
+	struct pending_tail *tail = pending__tail(entry, words);
+
+	entry[0] = n->word[0];
+	entry[1] = n->word[1];
+	if (words == 5) {
+		entry[2] = n->word[2];
+		entry[3] = n->word[3];
+		entry[4] = n->word[4];
+	}
+	tail->count = a->count.packets | a->count.bytes << 32;
+	tail->place = n->place | (__u64)a->marks << 32;
+}
+
+/* The packet that waited longest: into the table, or into the ledger of its own link. */
+static __always_inline void pending__count(__u64 *entry, void *map, int words, __u32 mask,
+					   __u32 cpu)
+{
+	const struct pending_tail *tail = pending__tail(entry, words);
+	struct addition a = { .count = { (__u32)tail->count, tail->count >> 32 },
+			      .marks = tail->place >> 32 };
+	struct needle n = { .word = { entry[0], entry[1] }, .place = tail->place };
+	union flow_words flow;
+	enum table_result r;
+	struct tally *t;
+
+	if (words == 5) {
+		n.word[2] = entry[2];
+		n.word[3] = entry[3];
+		n.word[4] = entry[4];
+	}
+	r = table__find(map, &n, words, mask, cpu, &a);
+	if (r == TABLE_KNOWN || r == TABLE_CLAIMED)
+		return;
+	flow.word[4] = n.word[words - 1];
+	t = table__tally(cpu, flow.key.link % LINKS_MAX);
+	if (t)
+		tally__missed(t, r, &a.count);
+}
+
+/* Has the line of the flow's first slot fetched: writes there what each slot of this table holds. */
+static __always_inline void table__fetch(void *map, const struct needle *n, int words, __u32 mask,
+					 __u32 cpu)
+{
+	__u32 at = cpu * (mask + 1) + (n->place & mask);
+	__u64 *slot = bpf_map_lookup_elem(map, &at);
+	union flow_words *flow;
+
+	if (!slot)
+		return;
+	flow = (void *)(slot - (words == 5 ? 0 : 3)); /* so that its last word is the slot's */
+	*(volatile __u8 *)&flow->key.family = words == 5 ? 6 : 4;
+}
+
+static __always_inline __u32 table__ring(__u32 cpu)
+{
+	return cpu * 2 + (*(volatile __u32 *)&ctl.epoch & 1);
+}
+
+static __always_inline void table__later4(__u32 cpu, const struct addition *a)
+{
+	struct needle n = needle__of(a->flow, 2);
+	__u32 at = table__ring(cpu);
+	struct ring4 *ring = bpf_map_lookup_elem(&pending4, &at);
+	__u64 came;
+
+	if (!ring)
+		return;
+	table__fetch(&flows4, &n, 2, table.mask4, cpu);
+	came = ring->came;
+	pending__fill(&ring->entry[came % RING].addr, &n, 2, a);
+	ring->came = came + 1;
+	if (came >= PENDING)
+		pending__count(&ring->entry[(came - PENDING) % RING].addr, &flows4, 2, table.mask4,
+			       cpu);
+}
+
+/*
+ * Apart from the code around it: with both families in one function, the longer one's words are on the stack for both,
+ * and the stores that this takes are what the fetched lines then wait behind.
+ */
+static __noinline void table__later6(__u32 cpu, const struct addition *a)
+{
+	struct needle n = needle__of(a->flow, 5);
+	__u32 at = table__ring(cpu);
+	struct ring6 *ring = bpf_map_lookup_elem(&pending6, &at);
+	__u64 came;
+
+	if (!ring)
+		return;
+	table__fetch(&flows6, &n, 5, table.mask6, cpu);
+	came = ring->came;
+	pending__fill(ring->entry[came % RING].flow.word, &n, 5, a);
+	ring->came = came + 1;
+	if (came >= PENDING)
+		pending__count(ring->entry[(came - PENDING) % RING].flow.word, &flows6, 5,
+			       table.mask6, cpu);
+}
+
+/* As table__count(), but a few packets later: for who does not ask whether the flow is new. Not with --table hash. */
+static __always_inline void table__later(__u32 cpu, const struct addition *a)
+{
+	union flow_words flow;
+
+	if (a->flow->key.family == 4) {
+		table__later4(cpu, a);
+		return;
+	}
+	flow = *a->flow; /* a copy, so that the caller's own can stay in registers */
+	table__later6(cpu,
+		      &(struct addition){ .flow = &flow, .count = a->count, .marks = a->marks });
 }
 #endif

@@ -39,12 +39,15 @@ static __always_inline void turn__mark(union flow_words *f)
 {
 	__u64 *n = turns__n();
 	__u16 link = f->key.link;
+	union flow_words asked;
 	struct turn *t;
 
 	if (!n || !*(volatile __u64 *)n)
 		return;
-	f->key.link = 0;
-	t = bpf_map_lookup_elem(&turns, &f->key);
-	f->key.link = t ? link | t->number << TURN_SHIFT : link;
+	asked = *f; /* a copy, so that the caller's own can stay in registers */
+	asked.key.link = 0;
+	t = bpf_map_lookup_elem(&turns, &asked.key);
+	asked.key.link = t ? link | t->number << TURN_SHIFT : link;
+	f->word[4] = asked.word[4];
 }
 #endif

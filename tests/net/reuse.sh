@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# timeout: 900
+# timeout: 1500
 # Far more flows than slots, as fast as one CPU can send: slots are given away many times over, and still every packet and
 # byte is in the ledger and in the records. REUSE_SECONDS (12) is how long each of the two patterns takes.
 . "$(dirname "$0")/lib.sh"
