@@ -70,6 +70,31 @@ static void test_section(void **state)
 	assert_int_equal(size, 56);
 }
 
+/* Options that were encoded before make the same packet. */
+static void test_packet_encoded(void **state)
+{
+	const uint32_t queue = 7, flags = PCAPNG_INBOUND;
+	const struct pcapng_option option[] = { { PCAPNG_EPB_QUEUE, 4, &queue },
+						{ PCAPNG_EPB_FLAGS, 4, &flags } };
+	const struct pcapng_options options = { option, 2 };
+	struct pcapng_packet p = {
+		.time = T0, .caplen = 5, .length = 60, .data = "abcde", .options = options
+	};
+	size_t size = pcapng__packet(block, sizeof(block), &p);
+	uint8_t encoded[32], second[128];
+
+	(void)state;
+	assert_int_equal(pcapng__options(encoded, 19, options), 0);
+	p.options = none;
+	p.encoded = encoded;
+	p.encoded_size = pcapng__options(encoded, sizeof(encoded), options);
+	assert_int_equal(p.encoded_size, 20);
+	assert_int_equal(pcapng__packet_size(&p), size);
+	assert_int_equal(pcapng__packet(second, size - 1, &p), 0);
+	assert_int_equal(pcapng__packet(second, sizeof(second), &p), size);
+	assert_memory_equal(second, block, size);
+}
+
 static void test_packet(void **state)
 {
 	const uint32_t queue = 7;
@@ -561,6 +586,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_section),
 		cmocka_unit_test(test_packet),
+		cmocka_unit_test(test_packet_encoded),
 		cmocka_unit_test(test_statistics),
 		cmocka_unit_test(test_no_room),
 		cmocka_unit_test(test_too_long),

@@ -88,6 +88,9 @@ struct capture_sink {
 	struct capture_owner *owner; /* NULL: not asked for */
 	struct capture_told *told;
 	struct pcapng_verdict verdict;
+	uint8_t usual[32]; /* options of a packet of `usual_queue` of which nothing else is known */
+	size_t usual_size;
+	uint32_t usual_queue;
 	uint8_t *head; /* what each file begins with */
 	size_t head_size;
 	uint32_t file; /* number of the present one */

@@ -151,34 +151,40 @@ size_t pcapng__interface(void *to, size_t room, uint16_t link_type, uint32_t sna
 					   .options = options });
 }
 
-static struct block packet__block(const struct pcapng_packet *p, struct packet_body *body)
-{
-	*body = (struct packet_body){ .interface = p->interface,
-				      .time = pcapng__time(p->time),
-				      .caplen = p->caplen,
-				      .length = p->length };
-	return (struct block){ .type = BLOCK_PACKET,
-			       .body = body,
-			       .body_size = sizeof(*body),
-			       .data = p->data,
-			       .data_size = p->caplen,
-			       .options = p->options };
-}
-
-size_t pcapng__packet(void *to, size_t room, const struct pcapng_packet *p)
-{
-	struct packet_body body;
-	struct block block = packet__block(p, &body);
-
-	return block__put(to, room, &block);
-}
-
 size_t pcapng__packet_size(const struct pcapng_packet *p)
 {
-	struct packet_body body;
-	struct block block = packet__block(p, &body);
+	return FRAME + sizeof(struct packet_body) + padded(p->caplen) + options__size(p->options) +
+	       p->encoded_size;
+}
 
-	return block__size(&block);
+size_t pcapng__options(void *to, size_t room, struct pcapng_options options)
+{
+	size_t size = options__size(options);
+
+	if (size > room)
+		return 0;
+	put_options(to, options);
+	return size;
+}
+
+/* The block of which there are millions a second: written straight on. */
+size_t pcapng__packet(void *to, size_t room, const struct pcapng_packet *p)
+{
+	const struct pcapng_time time = pcapng__time(p->time);
+	size_t size = pcapng__packet_size(p);
+	const uint32_t head[] = { BLOCK_PACKET, size,      p->interface, time.high,
+				  time.low,     p->caplen, p->length };
+	uint8_t *at = to;
+
+	if (size > room || size > BLOCK_MAX)
+		return 0;
+	memcpy(at, head, sizeof(head));
+	at = put(at + sizeof(head), p->data, p->caplen);
+	at = put_options(at, p->options);
+	if (p->encoded_size)
+		memcpy(at, p->encoded, p->encoded_size);
+	put_u32(at + p->encoded_size, size);
+	return size;
 }
 
 size_t pcapng__statistics(void *to, size_t room, uint32_t interface, uint64_t time,

@@ -65,6 +65,8 @@ struct pcapng_packet {
 	uint32_t length; /* bytes on the wire */
 	const void *data;
 	struct pcapng_options options;
+	const void *encoded; /* or the options as pcapng__options() has put them; NULL: none */
+	size_t encoded_size;
 };
 
 enum pcapng_flags { PCAPNG_INBOUND = 1, PCAPNG_OUTBOUND = 2, PCAPNG_DIRECTION = 3 };
@@ -104,6 +106,8 @@ size_t pcapng__section(void *to, size_t room, struct pcapng_options options);
 size_t pcapng__interface(void *to, size_t room, uint16_t link_type, uint32_t snaplen,
 			 struct pcapng_options options);
 size_t pcapng__packet(void *to, size_t room, const struct pcapng_packet *p);
+/* Options alone, for many packets that have the same. */
+size_t pcapng__options(void *to, size_t room, struct pcapng_options options);
 /* What pcapng__packet() would return with room enough. */
 size_t pcapng__packet_size(const struct pcapng_packet *p);
 size_t pcapng__statistics(void *to, size_t room, uint32_t interface, uint64_t time,

@@ -175,19 +175,25 @@ static size_t put_process(struct capture_sink *s, const struct process *p, void 
 	return pcapng__process(at, room, &process);
 }
 
-/* The packet and what is known of it. */
-static size_t put_packet(struct capture_sink *s, const struct held *h, const struct process *p,
-			 enum owner_how how, void *at, size_t room)
+/* What every packet of a queue has, as long as there is nothing else to say of it. */
+static void make_usual(struct capture_sink *s, uint32_t queue)
 {
-	const uint32_t queue = h->queue, flags = PCAPNG_INBOUND;
-	const uint32_t ids[2] = { p ? p->who.pid : 0, 0 };
+	const uint32_t flags = PCAPNG_INBOUND;
+	const struct pcapng_option option[] = { { PCAPNG_EPB_QUEUE, sizeof(queue), &queue },
+						{ PCAPNG_EPB_FLAGS, sizeof(flags), &flags } };
+
+	s->usual_size = pcapng__options(s->usual, sizeof(s->usual),
+					(struct pcapng_options){ option, 2 });
+	s->usual_queue = queue;
+}
+
+/* The packet and what is known of it. */
+static size_t put_unusual(struct capture_sink *s, struct pcapng_packet *packet, uint32_t queue,
+			  const struct process *p, enum owner_how how, void *at, size_t room)
+{
+	const uint32_t flags = PCAPNG_INBOUND, ids[2] = { p ? p->who.pid : 0, 0 };
 	struct pcapng_option option[6] = { { PCAPNG_EPB_QUEUE, sizeof(queue), &queue },
 					   { PCAPNG_EPB_FLAGS, sizeof(flags), &flags } };
-	struct pcapng_packet packet = { .interface = h->link,
-					.time = h->time,
-					.caplen = h->caplen < s->snaplen ? h->caplen : s->snaplen,
-					.length = h->length,
-					.data = h->data };
 	char comment[OWNER_COMMENT_SIZE];
 	unsigned n = 2;
 
@@ -204,7 +210,25 @@ static size_t put_packet(struct capture_sink *s, const struct held *h, const str
 			PCAPNG_COMMENT, owner_comment__print(comment, sizeof(comment), p, how),
 			comment
 		};
-	packet.options = (struct pcapng_options){ option, n };
+	packet->options = (struct pcapng_options){ option, n };
+	return pcapng__packet(at, room, packet);
+}
+
+static size_t put_packet(struct capture_sink *s, const struct held *h, const struct process *p,
+			 enum owner_how how, void *at, size_t room)
+{
+	struct pcapng_packet packet = { .interface = h->link,
+					.time = h->time,
+					.caplen = h->caplen < s->snaplen ? h->caplen : s->snaplen,
+					.length = h->length,
+					.data = h->data };
+
+	if (p || s->missing || s->has_verdict)
+		return put_unusual(s, &packet, h->queue, p, how, at, room);
+	if (!s->usual_size || s->usual_queue != h->queue)
+		make_usual(s, h->queue);
+	packet.encoded = s->usual;
+	packet.encoded_size = s->usual_size;
 	return pcapng__packet(at, room, &packet);
 }
 
@@ -348,6 +372,14 @@ static int open_lanes(struct capture_sink *s, const struct capture_opts *o)
 	return 0;
 }
 
+/* Owners and filters look at headers that the snaplen may leave out. */
+static uint32_t held_of(const struct capture_opts *o)
+{
+	bool looks = o->owners || o->filter->expression;
+
+	return looks && o->snaplen < HELD_LEAST ? HELD_LEAST : o->snaplen;
+}
+
 int capture_sink__open(struct capture_sink *s, const struct capture_opts *opts, unsigned lanes)
 {
 	int err;
@@ -356,7 +388,7 @@ int capture_sink__open(struct capture_sink *s, const struct capture_opts *opts, 
 		.lanes = lanes,
 		.links = opts->links,
 		.snaplen = opts->snaplen,
-		.held = opts->snaplen > HELD_LEAST ? opts->snaplen : HELD_LEAST,
+		.held = held_of(opts),
 		.count = opts->count,
 		.comments = opts->comments,
 		.has_verdict = opts->verdict,

@@ -53,6 +53,7 @@ struct spool {
 	bool over;           /* that was the last file */
 	uint8_t *out;        /* edited, not yet written */
 	size_t out_size;
+	uint64_t out_packets;
 	const void *last; /* what stands at the end of the file */
 	size_t last_size;
 	size_t room;
@@ -242,18 +243,19 @@ static void set_failed(struct spool *s, int err)
 /* Writes what was edited. What does not go out any more is counted. */
 static void flush(struct spool *s)
 {
-	struct blocks all = count_blocks(s->out, s->out_size), went;
+	struct blocks went = { .bytes = s->out_size, .packets = s->out_packets };
 	size_t done;
 	int err = s->err;
 
 	if (!s->out_size)
 		return;
 	done = err ? 0 : write_all(s, s->out, s->out_size, &err);
-	went = count_blocks(s->out, done);
+	if (done < s->out_size)
+		went = count_blocks(s->out, done);
 	s->written += went.packets;
-	s->unwritten += all.packets - went.packets;
+	s->unwritten += s->out_packets - went.packets;
 	s->file_bytes += done;
-	s->out_size = 0;
+	s->out_size = s->out_packets = 0;
 	if (err && !s->err) {
 		cut_back(s, done - went.bytes);
 		set_failed(s, err);
@@ -311,7 +313,7 @@ static bool is_due(const struct spool *s)
 
 static size_t take_block(struct spool *s, const uint8_t *block)
 {
-	size_t size = pcapng__block_size(block);
+	size_t size = pcapng__block_size(block), edited;
 
 	if (s->out_size >= WRITE_MOST)
 		flush(s);
@@ -322,11 +324,13 @@ static size_t take_block(struct spool *s, const uint8_t *block)
 	if (s->over) {
 		s->past++;
 	} else if (s->editor.edit) {
-		s->out_size += s->editor.edit(s->editor.to, block, s->out + s->out_size,
-					      out_room(s));
+		edited = s->editor.edit(s->editor.to, block, s->out + s->out_size, out_room(s));
+		s->out_size += edited;
+		s->out_packets += edited > 0; /* what goes with a packet is not left alone */
 	} else {
 		memcpy(s->out + s->out_size, block, size);
 		s->out_size += size;
+		s->out_packets += pcapng__is_packet(block);
 	}
 	return size;
 }
