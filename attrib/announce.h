@@ -39,6 +39,15 @@ struct {
 	__type(value, __u64);
 } owner_lost SEC(".maps");
 
+/* Interfaces behind which another network namespace stands: what came in there may belong to somebody inside. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, __u32);
+	__type(value, __u8);
+} doors SEC(".maps");
+
 static __always_inline struct owner_event *announce__begin(enum owner_kind kind)
 {
 	struct owner_event *e = bpf_ringbuf_reserve(&owner_events, sizeof(*e), 0);

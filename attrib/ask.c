@@ -80,14 +80,19 @@ static struct answer newest(const struct sockets *t, uint32_t place, enum pick p
 	return nobody;
 }
 
+static struct answer at_tuple(const struct sockets *t, uint32_t place, uint8_t proto,
+			      enum pick pick, uint32_t round)
+{
+	return proto == IPPROTO_TCP ? newest(t, place, pick, round) : judge(t, place, pick, round);
+}
+
 /* Bound places have no peer, so a peer with port 0 would be mistaken for none. */
 static struct answer ask_exact(const struct sockets *t, const struct question *q,
 			       const struct flow_key *key, enum pick pick)
 {
 	uint32_t place = key->dport ? places__find(&t->places, q->netns, key) : POOL_NONE;
 
-	return key->proto == IPPROTO_TCP ? newest(t, place, pick, q->round)
-					 : judge(t, place, pick, q->round);
+	return at_tuple(t, place, key->proto, pick, q->round);
 }
 
 static struct answer ask_at(const struct sockets *t, const struct question *q,
@@ -150,5 +155,75 @@ struct answer ask(const struct sockets *t, const struct question *q)
 	a.sure = a.found;
 	if (!a.found && (full.proto != IPPROTO_TCP || q->may_listen))
 		a = ask_bound(t, q, &full);
+	return a;
+}
+
+/* ---- other namespaces ---- */
+
+static struct answer either(struct answer a, struct answer b)
+{
+	if (!a.found)
+		return b;
+	if (b.found && (a.who != b.who || a.who == WHO_NONE))
+		return disputed;
+	return a;
+}
+
+static bool is_meant(const struct question_abroad *q, uint64_t holder, uint64_t netns)
+{
+	if (netns == q->home)
+		return false;
+	return q->ifindex ? behind__has(q->behind, q->ifindex, netns) : netns == holder;
+}
+
+static struct answer exact_abroad(const struct sockets *t, const struct question_abroad *q,
+				  uint64_t holder, const struct flow_key *key, enum pick pick)
+{
+	struct index_walk walk = places__everywhere(&t->places, key);
+	struct answer a = nobody;
+	uint32_t place;
+
+	while ((place = places__next(&t->places, &walk, key)) != POOL_NONE)
+		if (is_meant(q, holder, places__at(&t->places, place)->netns))
+			a = either(a, at_tuple(t, place, key->proto, pick, q->round));
+	a.sure = a.found;
+	return a;
+}
+
+static struct answer bound_at(const struct sockets *t, const struct question_abroad *q,
+			      uint64_t netns, const struct flow_key *key)
+{
+	struct question there = { .netns = netns, .key = key, .round = q->round };
+
+	if (!netns || netns == q->home || !behind__holds(q->behind, netns, key->saddr))
+		return nobody;
+	return ask_bound(t, &there, key);
+}
+
+static struct answer bound_abroad(const struct sockets *t, const struct question_abroad *q,
+				  uint64_t holder, const struct flow_key *key)
+{
+	struct answer a = nobody;
+	size_t i;
+
+	if (!q->ifindex)
+		return bound_at(t, q, holder, key);
+	for (i = behind__first(q->behind, q->ifindex); behind__is(q->behind, i, q->ifindex); i++)
+		a = either(a, bound_at(t, q, q->behind->link[i].netns, key));
+	return a;
+}
+
+struct answer ask_abroad(const struct sockets *t, const struct question_abroad *q)
+{
+	struct flow_key key = place_key__of_flow(q->key);
+	uint64_t holder = q->ifindex ? 0 : behind__holder(q->behind, key.saddr);
+	struct answer a = nobody;
+
+	if (key.dport)
+		a = exact_abroad(t, q, holder, &key, PICK_LIVE);
+	if (!a.found && key.dport)
+		a = exact_abroad(t, q, holder, &key, PICK_GONE);
+	if (!a.found && (key.proto != IPPROTO_TCP || q->may_listen))
+		a = bound_abroad(t, q, holder, &key);
 	return a;
 }

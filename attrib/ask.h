@@ -11,6 +11,7 @@
  * candidates, the answer is nobody: a wrong owner is worse than none.
  */
 #include <stdbool.h>
+#include "behind.h"
 #include "sockets.h"
 
 struct question {
@@ -30,7 +31,24 @@ struct answer {
 	bool sure; /* by tie or exact tuple */
 	bool blurred; /* nobody's, because several processes use the socket and nothing tells their packets apart */
 	bool passing; /* it is blurred now, or about to be: ask again at the next harvest */
+	bool far;     /* it is the other end's owner */
 };
 
 struct answer ask(const struct sockets *t, const struct question *q);
+
+/*
+ * The same of other namespaces, where a flow only passes through here: exact tuples first, then what is bound where its
+ * address is held. Only a namespace that is known to stand behind that interface counts; where the interface is not
+ * known, only the one namespace that holds the address. Several of them: nobody.
+ */
+struct question_abroad {
+	const struct behind *behind;
+	uint64_t home;              /* a namespace that is not asked; 0: all are */
+	const struct flow_key *key; /* as the socket sees it: its own end is the source */
+	uint32_t ifindex;           /* 0: not known */
+	uint32_t round;
+	bool may_listen;
+};
+
+struct answer ask_abroad(const struct sockets *t, const struct question_abroad *q);
 #endif

@@ -61,6 +61,22 @@ static __always_inline struct count wire(const struct __sk_buff *skb, enum reaso
 	return n;
 }
 
+/* A new flow without a socket that came in by another interface: there its sender stands. */
+static __always_inline void pass(struct __sk_buff *skb, const struct parsed *p)
+{
+	__u32 from = skb->ingress_ifindex;
+	struct owner_event *e;
+
+	if (!from || !bpf_map_lookup_elem(&doors, &from))
+		return;
+	e = announce__begin(OWNER_PASSED);
+	if (!e)
+		return;
+	e->key = p->flow.key;
+	e->ifindex = from;
+	announce__end(e);
+}
+
 /* A new flow: which socket sends it, and who owns that. */
 static __always_inline void tie(struct __sk_buff *skb, const struct parsed *p)
 {
@@ -68,8 +84,10 @@ static __always_inline void tie(struct __sk_buff *skb, const struct parsed *p)
 	struct owner_event *e;
 	struct bpf_sock *sk = skb->sk;
 
-	if (!sk)
+	if (!sk) {
+		pass(skb, p);
 		return;
+	}
 	sk = bpf_sk_fullsock(sk); /* request and time-wait sockets have no storage */
 	if (!sk)
 		return;

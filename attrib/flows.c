@@ -27,7 +27,7 @@ size_t flows__bytes(const struct flows *t)
 
 struct flow *flows__find(const struct flows *t, const struct flow_key *key, uint32_t *handle)
 {
-	struct index_walk walk = index__walk(&t->index, hash__key(t->seed, key, 0));
+	struct index_walk walk = index__walk(&t->index, hash__tuple(t->seed, key));
 
 	while ((*handle = index__next(&walk)) != INDEX_NONE) {
 		struct flow *f = pool__at(&t->pool, *handle);
@@ -44,7 +44,7 @@ struct flow *flows__make(struct flows *t, const struct flow_key *key, uint32_t *
 
 	if (!f)
 		return NULL;
-	if (index__add(&t->index, hash__key(t->seed, key, 0), *handle)) {
+	if (index__add(&t->index, hash__tuple(t->seed, key), *handle)) {
 		pool__give(&t->pool, *handle);
 		return NULL;
 	}
@@ -57,7 +57,7 @@ struct flow *flows__make(struct flows *t, const struct flow_key *key, uint32_t *
 void flows__drop(struct flows *t, struct flow *f, uint32_t handle)
 {
 	whos__set(t->whos, &f->who, WHO_NONE);
-	index__remove(&t->index, hash__key(t->seed, &f->key, 0), handle);
+	index__remove(&t->index, hash__tuple(t->seed, &f->key), handle);
 	pool__give(&t->pool, handle);
 }
 
@@ -69,6 +69,32 @@ void flows__trim(struct flows *t)
 	free(t->finished);
 	t->finished = NULL;
 	t->finished_room = 0;
+}
+
+static bool is_tuple(const struct flow_key *a, const struct flow_key *b)
+{
+	return a->proto == b->proto && a->sport == b->sport && a->dport == b->dport &&
+	       !memcmp(a->saddr, b->saddr, sizeof(a->saddr)) &&
+	       !memcmp(a->daddr, b->daddr, sizeof(a->daddr));
+}
+
+struct index_walk flows__alike(const struct flows *t, const struct flow_key *key)
+{
+	return index__walk(&t->index, hash__tuple(t->seed, key));
+}
+
+struct flow *flows__next(const struct flows *t, struct index_walk *walk, const struct flow_key *key)
+{
+	struct flow_key back = flow_key__reversed(key);
+	uint32_t at;
+
+	while ((at = index__next(walk)) != INDEX_NONE) {
+		struct flow *f = pool__at(&t->pool, at);
+
+		if (is_tuple(&f->key, key) || is_tuple(&f->key, &back))
+			return f;
+	}
+	return NULL;
 }
 
 /* ---- records ---- */
@@ -157,6 +183,7 @@ static bool finish_part(struct flows *t, struct flow *f, const struct count part
 		.who = WHO_NONE,
 		.how = who == WHO_NONE ? OWNER_NONE : f->how,
 		.marks = { f->marks[0], f->marks[1] },
+		.far = who != WHO_NONE && f->far,
 	};
 	whos__set(t->whos, &done->who, who);
 	for (dir = 0; dir < 2; dir++) {
@@ -203,6 +230,7 @@ void flows__report(struct flows *t, struct flow *f, join_fn fn, void *to)
 		.who = mixed ? NULL : whos__at(t->whos, f->who),
 		.how = mixed ? OWNER_NONE : f->how,
 		.cookie = mixed || f->who == WHO_NONE ? 0 : f->cookie,
+		.far = !mixed && f->who != WHO_NONE && f->far,
 	};
 
 	next_record(f);
@@ -227,6 +255,7 @@ static void report_one(struct flows *t, struct finished done, join_fn fn, void *
 		.who = whos__at(t->whos, done.who),
 		.how = done.how,
 		.cookie = done.cookie,
+		.far = done.far,
 	};
 
 	fn(to, &v);

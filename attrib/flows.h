@@ -22,6 +22,7 @@ enum {
 	IS_MIXED = 1 << 4,    /* this record holds packets of several owners */
 	IS_BEHIND = 1 << 5,   /* asked as of an earlier round: asks again with the next packets */
 	IS_BLURRED = 1 << 6,  /* nobody's, and never will be anybody's: several use the socket */
+	IS_AWAY = 1 << 7,     /* more is known of its way: see ways.h */
 };
 
 /* What an add touches stands first. */
@@ -31,7 +32,8 @@ struct flow {
 	uint32_t round;   /* last counted in */
 	uint64_t end;     /* last counted at */
 	uint32_t who;
-	uint8_t how;
+	uint8_t how : 7;
+	uint8_t far : 1; /* its owner stands at the other end */
 	uint8_t flags;
 	uint8_t marks[2];
 	struct count pending[2]; /* by direction, since its previous record */
@@ -49,6 +51,7 @@ struct finished {
 	uint32_t who;
 	uint8_t how;
 	uint8_t marks[2];
+	bool far;
 };
 
 struct flows {
@@ -74,6 +77,11 @@ void flows__trim(struct flows *t);
 
 void flow__count(struct flow *f, int dir, const struct count *n, uint64_t now);
 enum opener flow__opener(const struct flow *f);
+
+/* Those with this tuple, on any link and either way round:  w = flows__alike(t, key); while ((f = flows__next(t, &w, key))) */
+struct index_walk flows__alike(const struct flows *t, const struct flow_key *key);
+struct flow *flows__next(const struct flows *t, struct index_walk *walk,
+			 const struct flow_key *key);
 
 /*
  * What was counted so far becomes a record of its owner's; but the last between[] packets, sent and received, one of

@@ -39,4 +39,21 @@ static inline uint32_t hash__key(const struct hash_seed *s, const struct flow_ke
 	    hash__fold(w[4] ^ s->word[4], more ^ s->word[5]);
 	return hash__fold(h ^ s->word[1], s->word[4]) >> 32;
 }
+
+static inline uint64_t hash__end(const struct hash_seed *s, uint64_t high, uint64_t low,
+				 uint64_t port)
+{
+	return hash__fold(hash__fold(high ^ s->word[0], low ^ s->word[1]) ^ s->word[2],
+			  port ^ s->word[3]);
+}
+
+/* The same for both orientations of a tuple, and on all links. */
+static inline uint32_t hash__tuple(const struct hash_seed *s, const struct flow_key *key)
+{
+	uint64_t w[5], ends;
+
+	memcpy(w, key, sizeof(w));
+	ends = hash__end(s, w[0], w[1], key->sport) + hash__end(s, w[2], w[3], key->dport);
+	return hash__fold(ends ^ s->word[4], (key->proto << 8 | key->family) ^ s->word[5]) >> 32;
+}
 #endif

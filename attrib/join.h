@@ -22,6 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "xdp/flow.h"
+#include "behind.h"
 #include "owner.h"
 
 struct join;
@@ -31,6 +32,7 @@ struct join_opts {
 	uint64_t
 		forget_after; /* ns without a packet after which a reported flow is dropped; 0: never */
 	size_t flows_max; /* beyond it join__add() takes no new flow in, -ENOMEM; 0: as memory allows */
+	bool nat;         /* join__ask_nat() will be called after each harvest */
 };
 
 /* How the two ends stand to each other, by what was seen of the handshake. */
@@ -47,6 +49,11 @@ struct flow_view {
 	const struct who *who; /* NULL: nobody known; good until join__tick() */
 	enum owner_how how;
 	uint64_t cookie; /* of the owning socket, 0: none */
+	bool far;        /* the owner stands at the destination; at the source nobody is known */
+	const struct who
+		*peer; /* who owns the other end, where that is on this host too; else NULL */
+	enum owner_how peer_how;
+	bool repeated; /* another watched link counted the same flow of the same owner, too: not for totals */
 };
 
 typedef void (*join_fn)(void *to, const struct flow_view *view);
@@ -56,6 +63,23 @@ void join__close(struct join *j);
 
 /* Which network namespace a link stands in: owners are looked up there. */
 void join__set_netns(struct join *j, uint16_t link, uint64_t netns);
+void join__set_ifindex(struct join *j, uint16_t link, uint32_t ifindex);
+
+/*
+ * Which other namespaces stand behind the interfaces here: a flow that nobody here owns is looked for there, at its near
+ * end (source) first, then at its far end; what ends at an address of this namespace's own (they are among them, too) is
+ * nobody else's. This namespace itself stands behind ifindex 1, loopback: both ends are in it. 0 or -ENOMEM.
+ */
+int join__set_behind(struct join *j, const struct behind_link *link, size_t links,
+		     const struct behind_address *address, size_t addresses);
+
+/*
+ * For each new flow that nobody owns: what are its ends' own tuples, each seen from that end (its source)? fn answers 1
+ * where a NAT translates it, 0 where it is known and not translated, -ENOENT where it is not known.
+ */
+typedef int (*join_nat_fn)(void *to, const struct flow_key *key, struct flow_key *near,
+			   struct flow_key *far);
+void join__ask_nat(struct join *j, join_nat_fn fn, void *to);
 
 /*
  * Adds counts to a flow (created when new). `key` is oriented already; dir is 0 or 1. *handle is HANDLE_NONE or what

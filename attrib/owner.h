@@ -38,6 +38,7 @@ enum owner_kind {
 	OWNER_GONE,       /* socket `cookie` is closed */
 	OWNER_EXEC,       /* who.pid is now who.comm; no socket */
 	OWNER_EXIT,       /* who.pid has ended; no socket */
+	OWNER_PASSED, /* a frame with this key left without a socket of this namespace: it came in by another interface */
 };
 
 /*
@@ -50,9 +51,12 @@ struct owner_event {
 	__u64 netns;  /* network namespace cookie */
 	struct flow_key key;
 	struct who who;
-	__u32 parent; /* parent's pid: OWNER_EXEC */
-	__u8 kind;    /* enum owner_kind */
-	__u8 how;     /* enum owner_how */
+	union {
+		__u32 parent;  /* parent's pid: OWNER_EXEC */
+		__u32 ifindex; /* OWNER_PASSED */
+	};
+	__u8 kind; /* enum owner_kind */
+	__u8 how;  /* enum owner_how */
 	__u8 listening;
 	__u8 turn; /* the socket changed hands, and its flow is counted apart since then under this number; 0: no */
 	/*

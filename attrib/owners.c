@@ -5,6 +5,7 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -287,6 +288,41 @@ uint64_t owners__lost(const struct owners *o)
 	return sum;
 }
 
+static bool is_among(uint32_t wanted, const uint32_t *ifindex, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (ifindex[i] == wanted)
+			return true;
+	return false;
+}
+
+static void forget_doors(int map, const uint32_t *ifindex, size_t n)
+{
+	uint32_t key, gone;
+	int err = bpf_map_get_next_key(map, NULL, &key);
+
+	while (!err) {
+		gone = key;
+		err = bpf_map_get_next_key(map, &gone, &key);
+		if (!is_among(gone, ifindex, n))
+			bpf_map_delete_elem(map, &gone);
+	}
+}
+
+int owners__set_doors(struct owners *o, const uint32_t *ifindex, size_t n)
+{
+	int map = bpf_map__fd(o->skel->maps.doors), err = 0;
+	uint8_t yes = 1;
+	size_t i;
+
+	forget_doors(map, ifindex, n);
+	for (i = 0; i < n && !err; i++)
+		err = bpf_map_update_elem(map, &ifindex[i], &yes, BPF_ANY);
+	return err;
+}
+
 static int lend_map(struct bpf_object *obj, const struct bpf_map *map)
 {
 	struct bpf_map *to = bpf_object__find_map_by_name(obj, bpf_map__name(map));
@@ -302,6 +338,8 @@ int owners__lend(struct owners *o, struct bpf_object *obj)
 		err = lend_map(obj, o->skel->maps.owner_events);
 	if (!err)
 		err = lend_map(obj, o->skel->maps.owner_lost);
+	if (!err)
+		err = lend_map(obj, o->skel->maps.doors);
 	return err ? err : owners__lend_turns(o, obj);
 }
 

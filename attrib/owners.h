@@ -2,6 +2,7 @@
 #ifndef WIREWHO_OWNERS_H
 #define WIREWHO_OWNERS_H
 /* The owner programs' user side: load and attach them, read what they announce, take the snapshot at the start. */
+#include <stddef.h>
 #include <stdint.h>
 #include "owner.h"
 
@@ -18,6 +19,10 @@ int owners__fd(const struct owners *o); /* readable when events wait: for epoll 
 int owners__read(struct owners *o);     /* hands on what waits; number of events or -errno */
 int owners__snapshot(struct owners *o); /* hands on the owner of every open socket; 0 or -errno */
 uint64_t owners__lost(const struct owners *o); /* events that found the ring buffer full */
+
+/* Interfaces behind which other network namespaces stand: what leaves elsewhere and came in there is announced. 0 or
+ * -errno. */
+int owners__set_doors(struct owners *o, const uint32_t *ifindex, size_t n);
 
 /* Gives the socket storage and the event ring to another object (egress) that is not loaded yet. */
 int owners__lend(struct owners *o, struct bpf_object *obj);

@@ -31,14 +31,35 @@ static uint32_t find(const struct places *p, uint64_t netns, const struct flow_k
 	return at;
 }
 
+/* An exact tuple stands in few namespaces, and is looked for in all; a bound port may stand in each of very many. */
+static uint32_t hash_of(const struct places *p, uint64_t netns, const struct flow_key *key)
+{
+	return hash__key(p->seed, key, key->dport ? 0 : netns);
+}
+
 uint32_t places__find(const struct places *p, uint64_t netns, const struct flow_key *key)
 {
-	return find(p, netns, key, hash__key(p->seed, key, netns));
+	return find(p, netns, key, hash_of(p, netns, key));
+}
+
+struct index_walk places__everywhere(const struct places *p, const struct flow_key *key)
+{
+	return index__walk(&p->index, hash_of(p, 0, key));
+}
+
+uint32_t places__next(const struct places *p, struct index_walk *walk, const struct flow_key *key)
+{
+	uint32_t at;
+
+	while ((at = index__next(walk)) != INDEX_NONE)
+		if (!memcmp(&places__at(p, at)->key, key, sizeof(*key)))
+			break;
+	return at;
 }
 
 uint32_t places__make(struct places *p, uint64_t netns, const struct flow_key *key)
 {
-	uint32_t hash = hash__key(p->seed, key, netns), at = find(p, netns, key, hash);
+	uint32_t hash = hash_of(p, netns, key), at = find(p, netns, key, hash);
 	struct place *place;
 
 	if (at != POOL_NONE)

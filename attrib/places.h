@@ -31,6 +31,9 @@ void places__free(struct places *p);
 uint32_t places__find(const struct places *p, uint64_t netns, const struct flow_key *key);
 uint32_t places__make(struct places *p, uint64_t netns, const struct flow_key *key);
 void places__drop(struct places *p, uint32_t place);
+/* An exact tuple's places in all namespaces:  w = places__everywhere(p, key); while ((place = places__next(p, &w, key)) != POOL_NONE) */
+struct index_walk places__everywhere(const struct places *p, const struct flow_key *key);
+uint32_t places__next(const struct places *p, struct index_walk *walk, const struct flow_key *key);
 
 static inline struct place *places__at(const struct places *p, uint32_t place)
 {

@@ -10,7 +10,7 @@ struct tie {
 	uint32_t hash;
 	struct flow_key key; /* without link */
 	uint64_t netns;
-	uint64_t cookie;
+	struct tied to;
 	uint64_t round;
 };
 
@@ -49,15 +49,25 @@ static uint32_t find(const struct ties *t, uint64_t netns, const struct flow_key
 	return at;
 }
 
-uint64_t ties__find(const struct ties *t, uint64_t netns, const struct flow_key *key)
+struct tied ties__find(const struct ties *t, uint64_t netns, const struct flow_key *key)
 {
+	static const struct tied none;
 	struct flow_key k = key_of(key);
 	uint32_t at;
 
 	if (!t->pool.used)
-		return 0;
+		return none;
 	at = find(t, netns, &k, hash__key(t->seed, &k, netns));
-	return at == INDEX_NONE ? 0 : ((struct tie *)pool__at(&t->pool, at))->cookie;
+	return at == INDEX_NONE ? none : ((struct tie *)pool__at(&t->pool, at))->to;
+}
+
+static struct tied tied_by(const struct owner_event *e)
+{
+	struct tied to = { .cookie = e->cookie };
+
+	if (e->kind == OWNER_PASSED)
+		to.ifindex = e->ifindex;
+	return to;
 }
 
 static struct tie *make(struct ties *t, uint32_t hash, uint32_t *at)
@@ -78,7 +88,7 @@ int ties__put(struct ties *t, const struct owner_event *e, uint32_t round)
 	struct tie *tie;
 
 	if (at != INDEX_NONE) {
-		((struct tie *)pool__at(&t->pool, at))->cookie = e->cookie;
+		((struct tie *)pool__at(&t->pool, at))->to = tied_by(e);
 		return 0;
 	}
 	tie = make(t, hash, &at);
@@ -90,7 +100,7 @@ int ties__put(struct ties *t, const struct owner_event *e, uint32_t round)
 			     .hash = hash,
 			     .key = key,
 			     .netns = e->netns,
-			     .cookie = e->cookie,
+			     .to = tied_by(e),
 			     .round = round };
 	if (t->last == POOL_NONE)
 		t->first = at;

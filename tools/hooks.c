@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include <xdp/libxdp.h>
-#include "netlink.h"
+#include "xdp/netlink.h"
 #include "xdp/say.h"
 
 /* From <linux/bpf.h> of 6.6; the installed one may be older than the kernel. */

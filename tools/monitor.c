@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "netlink.h"
+#include "xdp/netlink.h"
 
 #define BUFFER (64 << 10)
 

@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 #include "attrib/egress.h"
+#include "attrib/namespaces.h"
+#include "attrib/nat.h"
 #include "attrib/owners.h"
 #include "attrib/turns.h"
 #include "monitor.h"
@@ -51,6 +53,8 @@ struct pipeline {
 	struct owners *owners; /* NULL: nobody asks for them */
 	struct join *join;
 	struct turns *turns;
+	struct namespaces *namespaces;
+	struct nat *nat;
 	struct run_facts facts;
 	struct output *output[OUTPUTS_MAX];
 	unsigned outputs;
@@ -116,10 +120,12 @@ static void on_owner(void *to, const struct owner_event *e)
 	struct pipeline *p = to;
 	struct owner_event own = *e;
 
-	if (own.kind == OWNER_TIE) {
+	if (own.kind == OWNER_TIE || own.kind == OWNER_PASSED) {
 		own.netns = p->netns;
 		own.key.link = 0;
 	}
+	if (own.netns)
+		namespaces__saw(p->namespaces, own.netns);
 	process_table__event(p->facts.processes, &own);
 	if (!turns__take(p->turns, &own))
 		join__owner(p->join, &own);
@@ -174,6 +180,31 @@ static void read_owners(struct pipeline *p)
 		owners__read(p->owners);
 }
 
+/* Which other namespaces can be meant by what passes through here. */
+static void renew_namespaces(struct pipeline *p, uint64_t now)
+{
+	const struct behind_address *address;
+	const struct behind_link *link;
+	const uint32_t *door;
+	size_t links, addresses, doors;
+
+	if (!p->namespaces || !namespaces__renew(p->namespaces, now))
+		return;
+	link = namespaces__links(p->namespaces, &links);
+	address = namespaces__addresses(p->namespaces, &addresses);
+	door = namespaces__doors(p->namespaces, &doors);
+	join__set_behind(p->join, link, links, address, addresses);
+	if (owners__set_doors(p->owners, door, doors))
+		say(SAY_NOTE,
+		    "more than 16384 interfaces lead to other namespaces: behind some, equal addresses have no owner");
+}
+
+static int ask_nat(void *to, const struct flow_key *key, struct flow_key *near,
+		   struct flow_key *far)
+{
+	return nat__ask(to, key, near, far);
+}
+
 static int harvest(struct pipeline *p, uint64_t now)
 {
 	struct harvest_run sent = { .p = p, .now = now, .dir = 0 };
@@ -184,8 +215,10 @@ static int harvest(struct pipeline *p, uint64_t now)
 		err = harvest__run(meter__harvest(p->meter), on_harvested, &received);
 	read_owners(p);
 	settle(p, now, now);
-	if (p->owners)
+	if (p->owners) {
 		renew_owners(p, now);
+		join__ask_nat(p->join, ask_nat, p->nat);
+	}
 	p->harvested = now;
 	return err;
 }
@@ -213,6 +246,7 @@ static void on_flow(void *to, const struct flow_view *flow)
 		.start = record_start(p, flow) + p->clock_offset,
 		.end = flow->end + p->clock_offset,
 		.process = flow->who ? process_table__get(p->facts.processes, flow->who) : NULL,
+		.peer = flow->peer ? process_table__get(p->facts.processes, flow->peer) : NULL,
 	};
 	unsigned i;
 	int err;
@@ -323,7 +357,10 @@ static int open_rooms(struct pipeline *p)
 				    .match_counts = p->opts.match != NULL };
 	struct egress_opts egress = { .match = p->opts.match,
 				      .match_counts = p->opts.match != NULL };
-	struct join_opts join = { .live = true, .forget_after = FORGET_NS, .flows_max = FLOWS_MAX };
+	struct join_opts join = { .live = true,
+				  .forget_after = FORGET_NS,
+				  .flows_max = FLOWS_MAX,
+				  .nat = !p->opts.no_owners };
 	int err = process_table__open(&p->facts.processes);
 
 	if (!size.slots)
@@ -331,6 +368,10 @@ static int open_rooms(struct pipeline *p)
 	meter.size = egress.size = size;
 	if (!err)
 		err = join__open(&p->join, &join);
+	if (!err && !p->opts.no_owners)
+		err = namespaces__open(&p->namespaces, p->netns);
+	if (!err && !p->opts.no_owners)
+		err = nat__open(&p->nat);
 	if (!err && !p->opts.no_owners)
 		err = owners__open(&p->owners, on_owner, p);
 	egress.owners = p->owners;
@@ -392,6 +433,7 @@ static int begin_link(struct pipeline *p, unsigned link)
 	w->first[0] = w->now.received;
 	w->first[1] = w->now.sent;
 	note_attachment(p, link);
+	join__set_ifindex(p->join, link, w->now.ifindex);
 	return err ? fail(err, NULL, "read the counters of %s", p->name[link]) : 0;
 }
 
@@ -401,7 +443,7 @@ static int attach_all(struct pipeline *p)
 	unsigned i;
 	int err = 0;
 
-	p->netns = link__netns();
+	renew_namespaces(p, now_ns());
 	for (i = 0; i < p->opts.links && !err; i++) {
 		join__set_netns(p->join, i, p->netns);
 		err = meter__add(p->meter, p->opts.ifname[i]);
@@ -568,6 +610,7 @@ static int on_timer(void *to)
 	if (read(p->timer, &expirations, sizeof(expirations)) < 0)
 		return 0;
 	read_owners(p);
+	renew_namespaces(p, now);
 	if (is_due(p, now))
 		err = harvest(p, now);
 	if (now - p->reported >= p->opts.interval_ms * 1000000 - PRESSURE_MS * 500000)
@@ -701,6 +744,7 @@ int pipeline__open(struct pipeline **out, const struct pipeline_opts *opts)
 	p->epoll = p->signals = p->timer = -1;
 	p->facts = (struct run_facts){ .ifname = p->name, .links = opts->links, .live = true };
 	name_links(p);
+	p->netns = link__netns();
 	err = open_rooms(p);
 	if (!err)
 		err = open_loop(p);
@@ -732,6 +776,8 @@ void pipeline__close(struct pipeline *p)
 	egress__close(p->egress);
 	meter__close(p->meter);
 	owners__close(p->owners);
+	namespaces__close(p->namespaces);
+	nat__close(p->nat);
 	monitor__close(p->monitor);
 	join__close(p->join);
 	turns__close(p->turns);

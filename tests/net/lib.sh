@@ -20,6 +20,7 @@ WIREWHO=${WIREWHO:-$WW_ROOT/wirewho}
 export WW_PREFIX=${WW_PREFIX:-ww-$$} # in the environment of all that a test starts: the runner knows us by it
 WW=$WW_PREFIX-$$
 SRV=$WW-s CLI=$WW-c RTR=$WW-r
+WW_MORE=() # namespaces that a test makes itself
 SRV_IF=ww-srv CLI_IF=ww-cli
 SRV4=10.77.0.1 CLI4=10.77.0.2 SRV6=fd77::1 CLI6=fd77::2
 TMP=$(mktemp -d "${TMPDIR:-/tmp}/$WW.XXXXXX")
@@ -61,7 +62,7 @@ need() {
 # Kills what runs in our own namespaces, and nothing else.
 net__kill() {
     local ns pids
-    for ns in "$SRV" "$CLI" "$RTR"; do
+    for ns in "$SRV" "$CLI" "$RTR" ${WW_MORE[@]+"${WW_MORE[@]}"}; do
         [ -e "/run/netns/$ns" ] || continue
         while pids=$(ip netns pids "$ns" 2>/dev/null); [ -n "$pids" ]; do
             # shellcheck disable=SC2086 # a list of pids
@@ -78,7 +79,7 @@ net__cleanup() {
         { kill -KILL "$pid" && wait "$pid"; } 2>/dev/null
     done
     net__kill
-    for ns in "$SRV" "$CLI" "$RTR"; do
+    for ns in "$SRV" "$CLI" "$RTR" ${WW_MORE[@]+"${WW_MORE[@]}"}; do
         [ ! -e "/run/netns/$ns" ] || ip netns del "$ns"
     done
     rm -rf "$TMP"

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include "tools/netlink.h"
+#include "xdp/netlink.h"
 #include "xdp/say.h"
 
 #define FOLDER "/run/wirewho"

@@ -17,7 +17,7 @@
 #include <unistd.h>
 #include "tools/capture/busy_poll.h"
 #include "tools/hooks.h"
-#include "tools/netlink.h"
+#include "xdp/netlink.h"
 #include "xdp/link.h"
 #include "xdp/probe.h"
 

@@ -75,16 +75,34 @@ static json_t *observer__json(const struct jsonl *j, const struct flow_key *key)
 			 ecs__text(j->facts->ifname[key->link]));
 }
 
+/* The owner of the other end, where that is on this host too. */
+static json_t *peer__json(const struct jsonl *j, const struct flow_record *r)
+{
+	const struct process *p = r->peer;
+	const struct who *who = p ? &p->who : r->flow->peer;
+
+	if (!who)
+		return NULL;
+	return json_pack("{s:s, s:o, s:o, s:o*}", "attribution", owner_how_names[r->flow->peer_how],
+			 "process",
+			 ecs__process(who, p ? p->parent : 0, p ? p->exe : NULL, j->boot), "user",
+			 ecs__user(who->uid, p ? p->user : NULL), "container",
+			 ecs__container(p ? p->container : NULL));
+}
+
 /* What only a run on the owner's host can know, and a file that it wrote. Returns 0, or -1 without memory. */
 static int record__add_live(const struct jsonl *j, json_t *record, const struct flow_record *r,
 			    bool source_opened)
 {
 	const struct process *p = r->process;
 	const struct who *who = p ? &p->who : r->flow->who;
-	json_t *about = json_pack("{s:o*, s:{s:s, s:s}}", "observer",
+	const char *near = source_opened ? "source" : "destination";
+	const char *far = source_opened ? "destination" : "source";
+	json_t *about = json_pack("{s:o*, s:{s:s, s:s, s:s*, s:o*, s:o*}}", "observer",
 				  observer__json(j, r->flow->key), "wirewho", "attribution",
-				  owner_how_names[r->flow->how], "local",
-				  source_opened ? "source" : "destination");
+				  owner_how_names[r->flow->how], "local", near, "owner",
+				  r->flow->far ? far : NULL, "peer", peer__json(j, r), "repeated",
+				  r->flow->repeated ? json_true() : NULL);
 	int err = json_object_update_new(record, about);
 
 	if (!who || err)

@@ -27,6 +27,7 @@ struct flow_record {
 	const struct flow_view *flow;
 	uint64_t now, start, end;
 	const struct process *process; /* NULL: nobody known */
+	const struct process *peer; /* the other end's, where it is on this host too; else NULL */
 };
 
 /* One interface's sums for both directions at the end. */

@@ -257,14 +257,21 @@ static enum owner_how weaker(enum owner_how a, enum owner_how b)
 	return a > b ? a : b;
 }
 
-static void fresh__add(struct fresh *f, const struct flow_view *flow)
+/* A process receives what it is sent, on whichever side of the interface it stands. */
+static bool is_turned(const struct flow_view *flow, enum view_by by)
+{
+	return flow->far && by != VIEW_FLOW && by != VIEW_PORT;
+}
+
+static void fresh__add(struct fresh *f, const struct flow_view *flow, enum view_by by)
 {
 	enum owner_how how = flow->who ? flow->how : OWNER_NONE;
+	bool turned = is_turned(flow, by);
 
 	f->how = f->flows ? weaker(f->how, how) : how;
 	f->flows++;
-	count__add_to(&f->received, &flow->received);
-	count__add_to(&f->sent, &flow->sent);
+	count__add_to(&f->received, turned ? &flow->sent : &flow->received);
+	count__add_to(&f->sent, turned ? &flow->received : &flow->sent);
 }
 
 static void group__count(struct group *g, enum view_by by, const struct flow_record *r)
@@ -283,15 +290,19 @@ static void group__count(struct group *g, enum view_by by, const struct flow_rec
 		row = group__add(g, by, &key, by == VIEW_CONTAINER || has ? container : NULL);
 	if (row)
 		row__describe(row, r, by);
-	fresh__add(row ? &row->fresh : &g->others.fresh, r->flow);
+	fresh__add(row ? &row->fresh : &g->others.fresh, r->flow, by);
 }
 
 void view__add(struct view *v, const struct flow_record *r)
 {
 	const struct flow_view *f = r->flow;
 
+	/* What another interface counted too is shown there by flow, and counts once in everything else. */
 	for (int by = 0; by < VIEW_BY_N; by++)
-		group__count(&v->group[by], by, r);
+		if (!f->repeated || by == VIEW_FLOW)
+			group__count(&v->group[by], by, r);
+	if (f->repeated)
+		return;
 	v->fresh.flows++;
 	count__add_to(&v->fresh.received, &f->received);
 	count__add_to(&v->fresh.sent, &f->sent);

@@ -3,6 +3,7 @@
 #define WIREWHO_NETLINK_H
 /* Questions to the kernel over netlink: one request, its answers one by one. Nothing is said here. */
 #include <linux/genetlink.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <stddef.h>
@@ -13,8 +14,11 @@ struct netlink_request {
 		struct tcmsg tc;
 		struct ifinfomsg link;
 		struct genlmsghdr generic;
+		struct ifaddrmsg address;
+		struct rtgenmsg any;
+		struct nfgenmsg netfilter;
 	};
-	char attributes[64];
+	char attributes[128];
 };
 
 typedef void (*netlink_fn)(void *to, const struct nlmsghdr *answer);
@@ -24,6 +28,10 @@ typedef void (*netlink_fn)(void *to, const struct nlmsghdr *answer);
  * answer. 0 or -errno, also the kernel's own.
  */
 int netlink__ask(int protocol, struct netlink_request *r, size_t body, netlink_fn fn, void *to);
+
+/* The same over a socket of the caller's, for many questions. A descriptor or -errno. */
+int netlink__open(int protocol);
+int netlink__ask_on(int fd, struct netlink_request *r, size_t body, netlink_fn fn, void *to);
 
 /* Adds an attribute after the body; before netlink__ask(). The few that are needed always fit. */
 void netlink__put(struct netlink_request *r, size_t body, unsigned short type, const void *data,

@@ -72,17 +72,31 @@ static int take_answers(int fd, netlink_fn fn, void *to)
 	return more;
 }
 
-int netlink__ask(int protocol, struct netlink_request *r, size_t body, netlink_fn fn, void *to)
+int netlink__open(int protocol)
 {
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol), err;
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
 	struct timeval patience = { .tv_sec = 5 };
 
 	if (fd < 0)
 		return -errno;
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	err = send_request(fd, r, body);
-	if (!err)
-		err = take_answers(fd, fn, to);
+	return fd;
+}
+
+int netlink__ask_on(int fd, struct netlink_request *r, size_t body, netlink_fn fn, void *to)
+{
+	int err = send_request(fd, r, body);
+
+	return err ? err : take_answers(fd, fn, to);
+}
+
+int netlink__ask(int protocol, struct netlink_request *r, size_t body, netlink_fn fn, void *to)
+{
+	int fd = netlink__open(protocol), err;
+
+	if (fd < 0)
+		return fd;
+	err = netlink__ask_on(fd, r, body, fn, to);
 	close(fd);
 	return err;
 }

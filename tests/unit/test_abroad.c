@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Flows that pass through: owners in other namespaces, NAT, both ends, and what counts once. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+#include "attrib/join.h"
+
+enum { HOST = 100, POD_A = 200, POD_B = 300, AWAY = 400 };          /* namespaces */
+enum { UPLINK, VETH_A, VETH_B };                                    /* links */
+enum { IF_LO = 1, IF_UPLINK = 2, IF_A = 11, IF_B = 12, IF_X = 13 }; /* ifindexes */
+
+static struct join *j;
+static uint64_t now;
+
+static struct reported {
+	struct flow_view view;
+	struct who who, peer;
+} records[16];
+static unsigned n_records;
+
+/* "10.0.0.1:80" and so on, IPv4 only */
+static struct flow_key key(int proto, const char *from, int sport, const char *to, int dport)
+{
+	struct flow_key k = { .sport = htons(sport), .dport = htons(dport), .proto = proto };
+
+	k.family = 4;
+	k.saddr[10] = k.saddr[11] = k.daddr[10] = k.daddr[11] = 0xff;
+	assert_int_equal(inet_pton(AF_INET, from, k.saddr + 12), 1);
+	assert_int_equal(inet_pton(AF_INET, to, k.daddr + 12), 1);
+	return k;
+}
+
+static struct flow_key on(unsigned link, struct flow_key k)
+{
+	k.link = link;
+	return k;
+}
+
+/* A container's connection, as its socket sees it; both containers have the same. */
+static struct flow_key inside(void)
+{
+	return key(IPPROTO_TCP, "10.0.0.2", 4444, "192.0.2.1", 80);
+}
+
+/* On the host's uplink, masqueraded. */
+static struct flow_key outside(int port)
+{
+	return on(UPLINK, key(IPPROTO_TCP, "198.51.100.7", port, "192.0.2.1", 80));
+}
+
+/* On the host's end of its veth: the far end is the container's. */
+static struct flow_key at_veth(unsigned link)
+{
+	struct flow_key k = inside();
+
+	return on(link, flow_key__reversed(&k));
+}
+
+static void socket_in(uint64_t netns, uint64_t cookie, uint32_t pid, struct flow_key k)
+{
+	struct owner_event e = {
+		.kind = OWNER_SOCKET, .cookie = cookie, .netns = netns, .key = k, .how = OWNER_EXACT
+	};
+
+	e.who = (struct who){ .pid = pid, .start = pid };
+	assert_int_equal(join__owner(j, &e), 0);
+}
+
+static void gone(uint64_t cookie)
+{
+	struct owner_event e = { .kind = OWNER_GONE, .cookie = cookie };
+
+	assert_int_equal(join__owner(j, &e), 0);
+}
+
+static void came_by(uint32_t ifindex, struct flow_key k)
+{
+	struct owner_event e = {
+		.kind = OWNER_PASSED, .netns = HOST, .key = k, .ifindex = ifindex
+	};
+
+	e.key.link = 0;
+	assert_int_equal(join__owner(j, &e), 0);
+}
+
+static void add(struct flow_key k, int dir, uint64_t packets)
+{
+	struct count n = { packets, packets * 100 };
+	uint32_t handle = UINT32_MAX;
+
+	assert_int_equal(join__add(j, &k, dir, &n, 0, now, &handle), 0);
+}
+
+static void on_view(void *to, const struct flow_view *v)
+{
+	struct reported *r = &records[n_records++];
+
+	(void)to;
+	assert_true(n_records < 16);
+	*r = (struct reported){ .view = *v };
+	if (v->who)
+		r->who = *v->who;
+	if (v->peer)
+		r->peer = *v->peer;
+}
+
+/* The round ends: what is counted next is another harvest's. */
+static void report(void)
+{
+	n_records = 0;
+	join__report(j, now, on_view, NULL);
+	join__tick(j, now);
+	now++;
+}
+
+static const struct reported *record_of(uint32_t pid)
+{
+	unsigned i;
+
+	for (i = 0; i < n_records; i++)
+		if (records[i].who.pid == pid)
+			return &records[i];
+	return NULL;
+}
+
+static void hold(struct behind_address *a, const char *text, uint64_t netns)
+{
+	struct flow_key k = key(0, text, 0, text, 0);
+
+	memcpy(a->address, k.saddr, sizeof(a->address));
+	a->netns = netns;
+}
+
+static int setup(void **state)
+{
+	static const struct behind_link links[] = { { IF_LO, 0, HOST },
+						    { IF_B, 0, POD_B },
+						    { IF_A, 0, POD_A } };
+	struct behind_address addresses[3];
+
+	(void)state;
+	now = 1;
+	assert_int_equal(join__open(&j, &(struct join_opts){ .live = true, .nat = true }), 0);
+	for (uint16_t link = UPLINK; link <= VETH_B; link++) {
+		static const uint32_t ifindex[] = { IF_UPLINK, IF_A, IF_B };
+
+		join__set_netns(j, link, HOST);
+		join__set_ifindex(j, link, ifindex[link]);
+	}
+	hold(&addresses[0], "10.0.0.2", POD_A);
+	hold(&addresses[1], "10.0.0.2", POD_B);
+	hold(&addresses[2], "198.51.100.7", HOST);
+	return join__set_behind(j, links, 3, addresses, 3);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	join__close(j);
+	return 0;
+}
+
+/* ---- a NAT that knows two flows ---- */
+
+static int nat_asked;
+static bool nat_forgot, nat_swapped;
+
+static int translate(void *to, const struct flow_key *k, struct flow_key *near,
+		     struct flow_key *far)
+{
+	(void)to;
+	nat_asked++;
+	if (k->link != UPLINK || nat_forgot)
+		return -ENOENT;
+	*near = inside();
+	if (nat_swapped)
+		near->sport = htons(5555);
+	*far = flow_key__reversed(k);
+	return 1;
+}
+
+static void ask_nat(void)
+{
+	nat_asked = 0;
+	join__ask_nat(j, translate, NULL);
+}
+
+/* ---- tests ---- */
+
+static void routed(void **state)
+{
+	(void)state;
+	socket_in(POD_A, 1, 7, inside());
+	add(at_veth(VETH_A), 1, 5);
+	report();
+	assert_int_equal(n_records, 1);
+	assert_int_equal(records[0].who.pid, 7);
+	assert_true(records[0].view.far);
+	assert_int_equal(records[0].view.how, OWNER_EXACT);
+	/* the other container's veth has the same tuple, and nobody behind it who owns it */
+	add(at_veth(VETH_B), 1, 5);
+	report();
+	assert_int_equal(records[0].who.pid, 0);
+	/* the owner may be announced later */
+	socket_in(POD_B, 2, 8, inside());
+	add(at_veth(VETH_B), 1, 5);
+	add(at_veth(VETH_A), 1, 5);
+	report();
+	assert_non_null(record_of(7));
+	assert_non_null(record_of(8));
+}
+
+/* The same tuple in two namespaces: where it came in decides; without that nobody has it. */
+static void same_tuples(void **state)
+{
+	struct flow_key k = on(UPLINK, inside());
+
+	(void)state;
+	socket_in(POD_A, 1, 7, inside());
+	socket_in(POD_B, 2, 8, inside());
+	add(k, 0, 3);
+	report();
+	assert_int_equal(records[0].who.pid, 0);
+	came_by(IF_B, k);
+	add(k, 0, 3);
+	report();
+	assert_int_equal(records[0].who.pid, 8);
+	assert_false(records[0].view.far);
+	assert_int_equal(records[0].view.sent.packets, 3);
+}
+
+/* A socket in a namespace that is behind nothing of ours, or behind another interface, is never meant. */
+static void never_elsewhere(void **state)
+{
+	struct flow_key k = on(UPLINK, inside());
+
+	(void)state;
+	socket_in(AWAY, 1, 7, inside());
+	came_by(IF_A, k);
+	add(k, 0, 3);
+	add(at_veth(VETH_A), 1, 3);
+	report();
+	assert_null(record_of(7));
+	socket_in(POD_A, 2, 8, inside());
+	add(at_veth(VETH_B), 1, 3);
+	report();
+	assert_null(record_of(8));
+}
+
+/* What ends at an address of the host's own is not the container's with whom it speaks: that is the peer. */
+static void own_address(void **state)
+{
+	struct flow_key k = key(IPPROTO_TCP, "10.0.0.2", 4444, "198.51.100.7", 22);
+	struct flow_key here = flow_key__reversed(&k);
+
+	(void)state;
+	socket_in(POD_A, 1, 7, k);
+	add(on(VETH_A, here), 1, 1);
+	report();
+	assert_int_equal(records[0].who.pid, 0);
+	assert_int_equal(records[0].peer.pid, 7);
+	socket_in(HOST, 2, 9, here);
+	add(on(VETH_A, here), 0, 1);
+	report();
+	assert_int_equal(records[0].who.pid, 9);
+	assert_int_equal(records[0].peer.pid, 7);
+	assert_int_equal(records[0].view.peer_how, OWNER_EXACT);
+}
+
+static void masqueraded(void **state)
+{
+	(void)state;
+	socket_in(POD_A, 1, 7, inside());
+	socket_in(POD_B, 2, 8, inside());
+	came_by(IF_A, outside(1111));
+	came_by(IF_B, outside(2222));
+	add(outside(1111), 0, 1);
+	add(outside(2222), 0, 2);
+	ask_nat();
+	assert_int_equal(nat_asked, 2);
+	report();
+	assert_int_equal(n_records, 2);
+	assert_int_equal(record_of(7)->view.sent.packets, 1);
+	assert_int_equal(record_of(8)->view.sent.packets, 2);
+	assert_false(record_of(7)->view.far);
+	ask_nat(); /* what is known is not asked again */
+	assert_int_equal(nat_asked, 0);
+}
+
+/* A local flow is nothing to ask a NAT about. */
+static void asks_about_strangers_only(void **state)
+{
+	struct flow_key k = on(UPLINK, key(IPPROTO_TCP, "198.51.100.7", 9, "192.0.2.1", 80));
+
+	(void)state;
+	socket_in(HOST, 1, 7, k);
+	add(k, 0, 1);
+	ask_nat();
+	assert_int_equal(nat_asked, 0);
+	nat_forgot = true;
+	add(outside(1111), 0, 1);
+	for (int i = 0; i < 5; i++)
+		ask_nat();
+	nat_forgot = false;
+	assert_int_equal(nat_asked, 0); /* gave up */
+}
+
+/* The tuple outside goes to another container's socket once the first is closed: never a packet to the wrong one. */
+static void tuple_is_given_again(void **state)
+{
+	struct flow_key other = inside();
+
+	(void)state;
+	other.sport = htons(5555);
+	socket_in(POD_A, 1, 7, inside());
+	came_by(IF_A, outside(1111));
+	add(outside(1111), 0, 1);
+	ask_nat();
+	report();
+	assert_non_null(record_of(7));
+	gone(1);
+	for (int i = 0; i < 3; i++) { /* late packets of the same: still its own */
+		add(outside(1111), 0, 1);
+		ask_nat();
+		report();
+		assert_int_equal(record_of(7)->view.sent.packets, 1);
+	}
+	nat_swapped = true;
+	socket_in(POD_A, 2, 8, other);
+	add(on(VETH_B, at_veth(VETH_B)), 0, 1);
+	report();
+	add(outside(1111), 0, 5);
+	ask_nat();
+	report();
+	nat_swapped = false;
+	assert_null(record_of(7));
+	assert_int_equal(record_of(8)->view.sent.packets, 5);
+}
+
+/* In by the veth, out by the uplink: one of the records is for totals. Two containers' flows stay two. */
+static void counts_once(void **state)
+{
+	(void)state;
+	socket_in(POD_A, 1, 7, inside());
+	socket_in(POD_B, 2, 8, inside());
+	came_by(IF_A, outside(1111));
+	came_by(IF_B, outside(2222));
+	add(outside(1111), 0, 1);
+	add(outside(2222), 0, 2);
+	add(at_veth(VETH_A), 1, 1);
+	add(at_veth(VETH_B), 1, 2);
+	ask_nat();
+	report();
+	assert_int_equal(n_records, 4);
+	for (unsigned i = 0; i < n_records; i++) {
+		assert_int_equal(records[i].view.repeated, records[i].view.key->link != UPLINK);
+		assert_int_not_equal(records[i].who.pid, 0);
+	}
+	/* dropped before the uplink: then the veth's are all there is */
+	add(at_veth(VETH_A), 1, 1);
+	report();
+	add(at_veth(VETH_A), 1, 1);
+	report();
+	assert_int_equal(n_records, 1);
+	assert_false(records[0].view.repeated);
+}
+
+/* A container's UDP socket that is bound and not connected. */
+static void unconnected(void **state)
+{
+	struct flow_key k = key(IPPROTO_UDP, "0.0.0.0", 53, "0.0.0.0", 0);
+	struct flow_key seen = key(IPPROTO_UDP, "192.0.2.9", 999, "10.0.0.2", 53);
+
+	(void)state;
+	socket_in(POD_A, 1, 7, k);
+	add(on(VETH_A, seen), 0, 1);
+	add(on(VETH_B, seen), 0, 1);
+	report();
+	assert_int_equal(n_records, 2);
+	assert_int_equal(record_of(7)->view.key->link, VETH_A);
+	assert_int_equal(record_of(0)->view.key->link, VETH_B);
+	/* nobody answers at another address of that container */
+	seen = key(IPPROTO_UDP, "192.0.2.9", 999, "10.0.0.3", 53);
+	add(on(VETH_A, seen), 0, 1);
+	report();
+	assert_int_equal(records[0].who.pid, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(routed),
+		TEST(same_tuples),
+		TEST(never_elsewhere),
+		TEST(own_address),
+		TEST(masqueraded),
+		TEST(asks_about_strangers_only),
+		TEST(tuple_is_given_again),
+		TEST(counts_once),
+		TEST(unconnected),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
