@@ -30,6 +30,11 @@ static bool is(struct part p, const char *text)
 	return p.n == strlen(text) && !memcmp(p.at, text, p.n);
 }
 
+static bool holds(struct part p, const char *text)
+{
+	return memmem(p.at, p.n, text, strlen(text));
+}
+
 static struct part without(struct part p, const char *prefix, const char *suffix)
 {
 	if (starts_with(p, prefix)) {
@@ -41,8 +46,31 @@ static struct part without(struct part p, const char *prefix, const char *suffix
 	return p;
 }
 
+/* ---- containers ---- */
+
+static const struct {
+	const char *before, *name; /* what stands before the 64 digits */
+} runtimes[] = {
+	{ "docker-", "docker" },
+	{ "cri-containerd-", "containerd" },
+	{ ":cri-containerd:", "containerd" },
+	{ "nerdctl-", "containerd" },
+	{ "crio-", "cri-o" },
+	{ "libpod-", "podman" },
+};
+
+static const char *runtime_of(struct part parent, struct part before)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(runtimes) / sizeof(*runtimes); i++)
+		if (ends_with(before, runtimes[i].before))
+			return runtimes[i].name;
+	return !before.n && is(parent, "docker") ? "docker" : NULL;
+}
+
 /* ID, RUNTIME-ID.scope, or SLICE:RUNTIME:ID. */
-static struct part id_in(struct part p)
+static struct part id_in(struct part parent, struct part p, const char **runtime)
 {
 	struct part front = without(p, "", ".scope"), id = { 0 };
 
@@ -54,15 +82,12 @@ static struct part id_in(struct part p)
 	if (strspn(front.at + front.n, "0123456789abcdef") != ID_DIGITS ||
 	    ends_with(front, "conmon-"))
 		return id;
+	*runtime = runtime_of(parent, front);
 	return (struct part){ front.at + front.n, ID_DIGITS };
 }
 
-static struct part name_in(struct part parent, struct part p)
+static struct part machine_in(struct part parent, struct part p)
 {
-	if (starts_with(p, "lxc.payload."))
-		return without(p, "lxc.payload.", "");
-	if (is(parent, "lxc") || is(parent, "lxc.payload"))
-		return p;
 	if (!is(parent, "machine.slice") || starts_with(p, "machine-qemu"))
 		return (struct part){ 0 };
 	if (starts_with(p, "machine-") && ends_with(p, ".scope"))
@@ -71,6 +96,37 @@ static struct part name_in(struct part parent, struct part p)
 		return without(p, "systemd-nspawn@", ".service");
 	return (struct part){ 0 };
 }
+
+static struct part name_in(struct part parent, struct part p, const char **runtime)
+{
+	*runtime = "lxc";
+	if (starts_with(p, "lxc.payload."))
+		return without(p, "lxc.payload.", "");
+	if (is(parent, "lxc") || is(parent, "lxc.payload"))
+		return p;
+	*runtime = starts_with(p, "systemd-nspawn@") ? "systemd-nspawn" : NULL;
+	return machine_in(parent, p);
+}
+
+/* ---- pods ---- */
+
+/* podUID, or SLICE-podUID.slice with '_' for '-'; also SLICE-podUID.slice:RUNTIME:ID. */
+static struct part pod_in(struct part p)
+{
+	struct part uid = { 0 };
+	size_t i;
+
+	for (i = 0; i + 3 < p.n; i++)
+		if (!memcmp(p.at + i, "pod", 3) && (!i || p.at[i - 1] == '-'))
+			uid = (struct part){ p.at + i + 3, 0 };
+	while (uid.at && uid.at + uid.n < p.at + p.n &&
+	       (isxdigit((unsigned char)uid.at[uid.n]) || uid.at[uid.n] == '-' ||
+		uid.at[uid.n] == '_'))
+		uid.n++;
+	return uid;
+}
+
+/* ---- texts ---- */
 
 /* systemd writes bytes that a unit's name cannot hold as \xHH. */
 static char *unescaped(struct part p)
@@ -96,20 +152,106 @@ static char *unescaped(struct part p)
 	return out;
 }
 
-char *container__of_cgroup(const char *path)
+static void keep(char **to, struct part p)
 {
-	struct part parent = { "", 0 }, p, id, found = { 0 };
+	if (p.n && !*to)
+		*to = strndup(p.at, p.n);
+}
+
+static void keep_uid(char **to, struct part p)
+{
+	char *c;
+
+	if (!p.n || *to)
+		return;
+	keep(to, p);
+	for (c = *to; c && *c; c++)
+		if (*c == '_')
+			*c = '-';
+}
+
+/* ---- a path, part by part ---- */
+
+/* What was found so far, from the outside inwards. */
+struct found {
+	struct part container, pod, unit, user_unit, slice, session;
+	const char *runtime;
+	bool kubernetes;
+};
+
+static void find_container(struct found *f, struct part parent, struct part p)
+{
+	const char *runtime;
+	struct part id = id_in(parent, p, &runtime);
+
+	if (!id.n)
+		id = name_in(parent, p, &runtime);
+	if (!id.n)
+		return;
+	f->container = id;
+	f->runtime = runtime;
+}
+
+static void find_pod(struct found *f, struct part p)
+{
+	struct part pod;
+
+	if (holds(p, "kubepods"))
+		f->kubernetes = true;
+	pod = f->kubernetes ? pod_in(p) : (struct part){ 0 };
+	if (pod.n)
+		f->pod = pod;
+}
+
+static void find_unit(struct found *f, struct part p)
+{
+	bool is_unit = ends_with(p, ".service") || ends_with(p, ".scope");
+
+	if (f->container.n) /* what is inside is the container's own affair */
+		return;
+	if (ends_with(p, ".slice") && !f->unit.n)
+		f->slice = p;
+	if (is_unit && !f->unit.n)
+		f->unit = p;
+	else if (is_unit && !f->user_unit.n && starts_with(f->unit, "user@"))
+		f->user_unit = p;
+	if (is_unit && starts_with(p, "session-") && ends_with(p, ".scope"))
+		f->session = without(p, "session-", ".scope");
+}
+
+void placement__add(struct placement *to, const char *path)
+{
+	struct part parent = { "", 0 }, p;
+	struct found f = { 0 };
 
 	while (path && *path) {
 		path += strspn(path, "/");
 		p = (struct part){ path, strcspn(path, "/") };
-		id = id_in(p);
-		if (!id.n)
-			id = name_in(parent, p);
-		if (id.n)
-			found = id;
+		find_container(&f, parent, p);
+		find_pod(&f, p);
+		find_unit(&f, p);
 		parent = p;
 		path += p.n;
 	}
-	return found.n ? unescaped(found) : NULL;
+	if (f.container.n && !to->container) {
+		to->container = unescaped(f.container);
+		to->runtime = f.runtime;
+	}
+	keep_uid(&to->pod, f.pod);
+	keep(&to->unit, f.unit);
+	keep(&to->user_unit, f.user_unit);
+	keep(&to->session, f.session);
+	if (f.unit.n)
+		keep(&to->slice, f.slice);
+}
+
+void placement__free(struct placement *p)
+{
+	free(p->container);
+	free(p->pod);
+	free(p->unit);
+	free(p->user_unit);
+	free(p->slice);
+	free(p->session);
+	*p = (struct placement){ 0 };
 }

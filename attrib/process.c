@@ -12,6 +12,7 @@
 #include "container.h"
 #include "users.h"
 
+#define ARGS_MAX 4096
 #define BUCKETS 4096
 #define ENTRIES_MAX 65536
 #define NS 1000000000ull
@@ -27,6 +28,7 @@ struct entry {
 struct process_table {
 	struct entry *bucket[BUCKETS];
 	struct users *users;
+	bool args;
 	size_t n;
 	uint64_t now;
 };
@@ -54,12 +56,20 @@ int process_table__open(struct process_table **out)
 	return 0;
 }
 
-static void forget_names(struct process *p)
+static void forget_program(struct process *p)
 {
 	free((char *)p->exe);
+	free(p->args);
+	p->exe = p->args = NULL;
+	p->args_size = 0;
+}
+
+static void forget_names(struct process *p)
+{
+	forget_program(p);
 	free((char *)p->cgroup);
-	free((char *)p->container);
-	p->exe = p->cgroup = p->container = NULL;
+	placement__free(&p->placement);
+	p->cgroup = p->container = NULL;
 }
 
 static void entry__free(struct entry *e)
@@ -82,6 +92,11 @@ void process_table__close(struct process_table *t)
 		}
 	users__close(t->users);
 	free(t);
+}
+
+void process_table__read_args(struct process_table *t)
+{
+	t->args = true;
 }
 
 /* ---- what /proc says, as long as it is still the same process ---- */
@@ -157,14 +172,28 @@ static void read_cgroup(struct process *p)
 			continue;
 		if (!p->cgroup && !strncmp(line, "0::", 3))
 			p->cgroup = strdup(path + 1);
-		if (!p->container)
-			p->container = container__of_cgroup(path + 1);
+		placement__add(&p->placement, path + 1);
 	}
+	p->container = p->placement.container;
 	fclose(f);
 }
 
+static void read_args(struct process *p)
+{
+	FILE *f = open_proc(p->who.pid, "cmdline");
+
+	p->args = f ? malloc(ARGS_MAX + 1) : NULL;
+	if (p->args) {
+		p->args_size = fread(p->args, 1, ARGS_MAX, f);
+		if (p->args_size && p->args[p->args_size - 1])
+			p->args[p->args_size++] = 0; /* cut */
+	}
+	if (f)
+		fclose(f);
+}
+
 /* All or nothing: what was read counts only if it was the same process before and after. */
-static void learn(struct process *p)
+static void learn(struct process *p, bool args)
 {
 	struct process now = { .who = p->who };
 	bool same = is_same(&p->who, &now.parent);
@@ -172,6 +201,8 @@ static void learn(struct process *p)
 	if (same) {
 		now.exe = read_exe(p->who.pid);
 		read_cgroup(&now);
+		if (args)
+			read_args(&now);
 		same = is_same(&p->who, &now.parent);
 	}
 	if (!same) {
@@ -183,6 +214,9 @@ static void learn(struct process *p)
 	p->exe = now.exe;
 	p->cgroup = now.cgroup;
 	p->container = now.container;
+	p->placement = now.placement;
+	p->args = now.args;
+	p->args_size = now.args_size;
 	p->parent = now.parent;
 }
 
@@ -207,7 +241,7 @@ const struct process *process_table__get(struct process_table *t, const struct w
 			return NULL;
 		e->p.who = *who;
 		e->p.user = users__name(t->users, who->uid);
-		learn(&e->p);
+		learn(&e->p, t->args);
 		*at = e;
 		t->n++;
 	}
@@ -227,14 +261,12 @@ void process_table__event(struct process_table *t, const struct owner_event *e)
 	known = e->who.pid ? *find(t, &e->who) : NULL;
 	if (!known)
 		return;
-	if (e->kind == OWNER_EXEC) {
+	if (e->kind == OWNER_EXEC) { /* another program, even if it ended too soon to say which */
 		known->p.who = e->who;
 		known->p.parent = e->parent;
-		free((char *)known->p
-			     .exe); /* another program now, even if it ended too soon to say which */
-		known->p.exe = NULL;
+		forget_program(&known->p);
 		known->p.user = users__name(t->users, e->who.uid);
-		learn(&known->p);
+		learn(&known->p, t->args);
 	} else if (e->kind == OWNER_EXIT) {
 		known->p.ended = e->time;
 	}

@@ -5,7 +5,9 @@
  * The process table: names, users and containers of the processes that own sockets, by (pid, start). A process that
  * ended stays for a while, so that its last packets have a name.
  */
+#include <stddef.h>
 #include <stdint.h>
+#include "container.h"
 #include "owner.h"
 
 struct process {
@@ -15,6 +17,9 @@ struct process {
 	const char *user;      /* name, or NULL where the uid has none */
 	const char *cgroup;    /* path below the cgroup2 root, or NULL */
 	const char *container; /* id, or NULL */
+	struct placement placement; /* what else the cgroup says; its container is the one above */
+	char *args;                 /* the command line, each argument ended by a zero; NULL: not asked for */
+	size_t args_size;
 	uint64_t ended;        /* CLOCK_MONOTONIC ns, 0 while it runs */
 };
 
@@ -22,6 +27,8 @@ struct process_table;
 
 int process_table__open(struct process_table **out);
 void process_table__close(struct process_table *t);
+/* From here on command lines are read, too, up to 4 KiB each: they may hold secrets. */
+void process_table__read_args(struct process_table *t);
 
 /*
  * The process behind `who`; made (and read from /proc, if it still lives and starts at the same time) when new; ended

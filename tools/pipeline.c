@@ -363,6 +363,8 @@ static int open_rooms(struct pipeline *p)
 				  .nat = !p->opts.no_owners };
 	int err = process_table__open(&p->facts.processes);
 
+	if (!err && p->opts.args)
+		process_table__read_args(p->facts.processes);
 	if (!size.slots)
 		size.slots = harvest__slots_for(BUDGET, 2);
 	meter.size = egress.size = size;

@@ -23,6 +23,7 @@ struct pipeline_opts {
 	bool no_owners;            /* count only: no owner program is loaded */
 	uint64_t interval_ms;      /* between records */
 	uint64_t count;            /* end after so many intervals; 0: never */
+	bool args;                 /* command lines, too */
 };
 
 /* Loads and attaches everything; on failure nothing stays attached and the reason was said. */

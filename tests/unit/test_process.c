@@ -39,50 +39,73 @@ static uint64_t now_ns(void)
 /* ---- containers ---- */
 
 static const struct {
-	const char *path, *container;
+	const char *path, *container, *runtime, *pod;
 } paths[] = {
-	{ "/system.slice/docker-" ID ".scope", ID },
-	{ "/docker/" ID, ID },
-	{ "/system.slice/docker-" ID ".scope/init.scope", ID },
+	{ "/system.slice/docker-" ID ".scope", ID, "docker", NULL },
+	{ "/docker/" ID, ID, "docker", NULL },
+	{ "/system.slice/docker-" ID ".scope/init.scope", ID, "docker", NULL },
+	{ "/user.slice/user-1000.slice/user@1000.service/user.slice/docker-" ID ".scope", ID,
+	  "docker", NULL },
 	{ "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod12345678_1234.slice/"
 	  "cri-containerd-" ID ".scope",
-	  ID },
-	{ "/kubepods/besteffort/pod12345678-1234-1234-1234-123456789012/" ID, ID },
-	{ "/system.slice/containerd.service/kubepods-besteffort-pod1.slice:cri-containerd:" ID,
-	  ID },
-	{ "/kubepods.slice/kubepods-pod1.slice/crio-" ID ".scope", ID },
-	{ "/machine.slice/libpod-" ID ".scope/container", ID },
-	{ "/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" ID ".scope", ID },
+	  ID, "containerd", "12345678-1234" },
+	{ "/kubepods.slice/kubepods-pod0a1b2c3d_0001_4000_8000_0123456789ab.slice/"
+	  "crio-" ID ".scope",
+	  ID, "cri-o", "0a1b2c3d-0001-4000-8000-0123456789ab" },
+	{ "/kubepods/besteffort/pod12345678-1234-1234-1234-123456789012/" ID, ID, NULL,
+	  "12345678-1234-1234-1234-123456789012" },
+	{ "/system.slice/containerd.service/kubepods-besteffort-pod1.slice:cri-containerd:" ID, ID,
+	  "containerd", "1" },
+	{ "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod1.slice/docker-" ID ".scope",
+	  ID, "docker", "1" },
+	{ "/kubepods.slice/kubepods-pod1.slice/crio-" ID ".scope", ID, "cri-o", "1" },
+	{ "/kubepods.slice/kubepods-pod1.slice", NULL, NULL, "1" },
+	{ "/machine.slice/libpod-" ID ".scope/container", ID, "podman", NULL },
+	{ "/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" ID ".scope", ID,
+	  "podman", NULL },
+	{ "/libpod_parent/libpod-" ID, ID, "podman", NULL },
+	{ "/system.slice/nerdctl-" ID ".scope", ID, "containerd", NULL },
+	{ "/ecs/0123456789abcdef/" ID, ID, NULL, NULL },
 	/* the innermost */
-	{ "/docker/" ID "/docker/" ID2, ID2 },
-	{ "/lxc.payload.web/docker/" ID, ID },
+	{ "/docker/" ID "/docker/" ID2, ID2, "docker", NULL },
+	{ "/docker/" ID "/kubelet/kubepods/burstable/podabc-1/" ID2, ID2, NULL, "abc-1" },
+	{ "/lxc.payload.web/docker/" ID, ID, "docker", NULL },
 	/* the monitor stands beside its container */
-	{ "/machine.slice/libpod-conmon-" ID ".scope", NULL },
-	{ "/system.slice/crio-conmon-" ID ".scope", NULL },
-	/* a pod is not a container */
-	{ "/machine.slice/machine-libpod_pod_" ID ".slice", NULL },
+	{ "/machine.slice/libpod-conmon-" ID ".scope", NULL, NULL, NULL },
+	{ "/system.slice/crio-conmon-" ID ".scope", NULL, NULL, NULL },
+	/* a pod is not a container, and podman's are not kubernetes' */
+	{ "/machine.slice/machine-libpod_pod_" ID ".slice", NULL, NULL, NULL },
+	{ "/pod123/" ID, ID, NULL, NULL },
 	/* names */
-	{ "/lxc.payload.web", "web" },
-	{ "/lxc.payload.web/system.slice/nginx.service", "web" },
-	{ "/lxc.monitor.web", NULL },
-	{ "/lxc/web", "web" },
-	{ "/machine.slice/machine-web.scope", "web" },
-	{ "/machine.slice/machine-web\\x2d1.scope", "web-1" },
-	{ "/machine.slice/systemd-nspawn@web.service/payload", "web" },
-	{ "/machine.slice/machine-qemu\\x2d1\\x2dvm.scope", NULL },
+	{ "/lxc.payload.web", "web", "lxc", NULL },
+	{ "/lxc.payload.web/system.slice/nginx.service", "web", "lxc", NULL },
+	{ "/lxc.monitor.web", NULL, NULL, NULL },
+	{ "/lxc/web", "web", "lxc", NULL },
+	{ "/machine.slice/machine-web.scope", "web", NULL, NULL },
+	{ "/machine.slice/machine-web\\x2d1.scope", "web-1", NULL, NULL },
+	{ "/machine.slice/systemd-nspawn@web.service/payload", "web", "systemd-nspawn", NULL },
+	{ "/machine.slice/machine-qemu\\x2d1\\x2dvm.scope", NULL, NULL, NULL },
 	/* none */
-	{ "/", NULL },
-	{ "", NULL },
-	{ "/user.slice/user-0.slice/session-1.scope", NULL },
-	{ "/system.slice/nginx.service", NULL },
-	{ "/system.slice/docker.service", NULL },
-	{ "/other/machine-web.scope", NULL },
-	{ "/docker/" ID "0", NULL }, /* 65 digits */
-	{ "/docker/0" ID, NULL },
-	{ "/docker/123456789abcdef", NULL },
-	{ "/docker/0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdeg", NULL },
-	{ "/lxc.payload.", NULL },
+	{ "/", NULL, NULL, NULL },
+	{ "", NULL, NULL, NULL },
+	{ NULL, NULL, NULL, NULL },
+	{ "/user.slice/user-0.slice/session-1.scope", NULL, NULL, NULL },
+	{ "/system.slice/nginx.service", NULL, NULL, NULL },
+	{ "/system.slice/docker.service", NULL, NULL, NULL },
+	{ "/other/machine-web.scope", NULL, NULL, NULL },
+	{ "/docker/" ID "0", NULL, NULL, NULL }, /* 65 digits */
+	{ "/docker/0" ID, NULL, NULL, NULL },
+	{ "/docker/123456789abcdef", NULL, NULL, NULL },
+	{ "/docker/0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdeg", NULL, NULL,
+	  NULL },
+	{ "/lxc.payload.", NULL, NULL, NULL },
 };
+
+static void same_text(const char *path, const char *what, const char *got, const char *wanted)
+{
+	if (!got != !wanted || (got && strcmp(got, wanted)))
+		fail_msg("%s: %s %s, not %s", path, what, got, wanted);
+}
 
 static void knows_containers(void **state)
 {
@@ -90,14 +113,71 @@ static void knows_containers(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof(paths) / sizeof(*paths); i++) {
-		char *got = container__of_cgroup(paths[i].path);
+		struct placement p = { 0 };
 
-		if ((!got != !paths[i].container) || (got && strcmp(got, paths[i].container)))
-			fail_msg("%s: container %s, not %s", paths[i].path, got,
-				 paths[i].container);
-		free(got);
+		placement__add(&p, paths[i].path);
+		same_text(paths[i].path, "container", p.container, paths[i].container);
+		same_text(paths[i].path, "runtime", p.runtime, paths[i].runtime);
+		same_text(paths[i].path, "pod", p.pod, paths[i].pod);
+		placement__free(&p);
+		assert_null(p.container);
 	}
-	assert_null(container__of_cgroup(NULL));
+}
+
+static const struct {
+	const char *path, *unit, *user_unit, *slice, *session;
+} units[] = {
+	{ "/system.slice/nginx.service", "nginx.service", NULL, "system.slice", NULL },
+	{ "/system.slice/system-getty.slice/getty@tty1.service", "getty@tty1.service", NULL,
+	  "system-getty.slice", NULL },
+	{ "/user.slice/user-0.slice/session-12.scope", "session-12.scope", NULL, "user-0.slice",
+	  "12" },
+	{ "/user.slice/user-1000.slice/user@1000.service/app.slice/firefox.service",
+	  "user@1000.service", "firefox.service", "user-1000.slice", NULL },
+	{ "/user.slice/user-1000.slice/user@1000.service/init.scope", "user@1000.service",
+	  "init.scope", "user-1000.slice", NULL },
+	{ "/init.scope", "init.scope", NULL, NULL, NULL },
+	{ "/nginx.service", "nginx.service", NULL, NULL, NULL }, /* without a slice */
+	/* what a unit does inside itself is its own affair */
+	{ "/system.slice/nginx.service/workers", "nginx.service", NULL, "system.slice", NULL },
+	{ "/system.slice/a.service/b.service", "a.service", NULL, "system.slice", NULL },
+	/* a container's scope is the container, and its units are in there */
+	{ "/system.slice/docker-" ID ".scope", NULL, NULL, NULL, NULL },
+	{ "/lxc.payload.web/system.slice/nginx.service", NULL, NULL, NULL, NULL },
+	{ "/system.slice", NULL, NULL, NULL, NULL },
+	{ "/", NULL, NULL, NULL, NULL },
+};
+
+static void knows_units(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(units) / sizeof(*units); i++) {
+		struct placement p = { 0 };
+
+		placement__add(&p, units[i].path);
+		same_text(units[i].path, "unit", p.unit, units[i].unit);
+		same_text(units[i].path, "user unit", p.user_unit, units[i].user_unit);
+		same_text(units[i].path, "slice", p.slice, units[i].slice);
+		same_text(units[i].path, "session", p.session, units[i].session);
+		placement__free(&p);
+	}
+}
+
+/* cgroup v1: each hierarchy has a path of its own; what one does not say, another may. */
+static void adds_hierarchies(void **state)
+{
+	struct placement p = { 0 };
+
+	(void)state;
+	placement__add(&p, "/");
+	placement__add(&p, "/system.slice/ssh.service");
+	placement__add(&p, "/docker/" ID);
+	placement__add(&p, "/docker/" ID2);
+	same_text("all", "container", p.container, ID);
+	same_text("all", "unit", p.unit, "ssh.service");
+	placement__free(&p);
 }
 
 /* ---- real processes ---- */
@@ -474,6 +554,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(knows_containers),
+		cmocka_unit_test(knows_units),
+		cmocka_unit_test(adds_hierarchies),
 		TEST(reads_a_process),
 		TEST(tells_reused_pids),
 		TEST(user_without_a_name),

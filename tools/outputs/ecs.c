@@ -70,6 +70,43 @@ json_t *ecs__container(const char *id)
 	return id ? json_pack("{s:o*}", "id", ecs__text(id)) : NULL;
 }
 
+json_t *ecs__systemd(const struct placement *p)
+{
+	if (!p->unit)
+		return NULL;
+	return json_pack("{s:o*, s:o*, s:o*, s:o*}", "unit", ecs__text(p->unit), "user_unit",
+			 ecs__text(p->user_unit), "slice", ecs__text(p->slice), "session",
+			 ecs__text(p->session));
+}
+
+json_t *ecs__orchestrator(const struct placement *p)
+{
+	if (!p->pod)
+		return NULL;
+	return json_pack("{s:s, s:{s:s, s:o*}}", "type", "kubernetes", "resource", "type", "pod",
+			 "id", ecs__text(p->pod));
+}
+
+void ecs__add_args(json_t *process, const char *args, size_t size)
+{
+	json_t *list = args && size ? json_array() : NULL;
+	char *line = list ? malloc(size) : NULL;
+	size_t at;
+
+	for (at = 0; line && at < size; at += strlen(args + at) + 1) {
+		json_array_append_new(list, ecs__text(args + at));
+		memcpy(line + at, args + at, strlen(args + at));
+		line[at + strlen(args + at)] = ' ';
+	}
+	if (line) {
+		line[size - 1] = 0;
+		json_object_set_new(process, "command_line", ecs__text(line));
+		json_object_set(process, "args", list);
+	}
+	free(line);
+	json_decref(list);
+}
+
 json_t *ecs__end(const struct flow_key *key, bool source)
 {
 	const __u8 *addr = source ? key->saddr : key->daddr;

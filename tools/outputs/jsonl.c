@@ -75,27 +75,42 @@ static json_t *observer__json(const struct jsonl *j, const struct flow_key *key)
 			 ecs__text(j->facts->ifname[key->link]));
 }
 
+/* Who owns an end: process, user, and where it runs. */
+static json_t *owner__json(const struct jsonl *j, const struct who *known, const struct process *p)
+{
+	const struct who *who = p ? &p->who : known;
+	json_t *owner = json_pack("{s:o, s:o}", "process",
+				  ecs__process(who, p ? p->parent : 0, p ? p->exe : NULL, j->boot),
+				  "user", ecs__user(who->uid, p ? p->user : NULL));
+	json_t *container;
+
+	if (!owner || !p)
+		return owner;
+	container = ecs__container(p->container);
+	ecs__add_args(json_object_get(owner, "process"), p->args, p->args_size);
+	if (container && p->placement.runtime)
+		json_object_set_new(container, "runtime", json_string(p->placement.runtime));
+	json_object_update_new(owner, json_pack("{s:o*, s:o*, s:o*}", "container", container,
+						"orchestrator", ecs__orchestrator(&p->placement),
+						"systemd", ecs__systemd(&p->placement)));
+	return owner;
+}
+
 /* The owner of the other end, where that is on this host too. */
 static json_t *peer__json(const struct jsonl *j, const struct flow_record *r)
 {
-	const struct process *p = r->peer;
-	const struct who *who = p ? &p->who : r->flow->peer;
+	json_t *peer = r->flow->peer ? owner__json(j, r->flow->peer, r->peer) : NULL;
 
-	if (!who)
-		return NULL;
-	return json_pack("{s:s, s:o, s:o, s:o*}", "attribution", owner_how_names[r->flow->peer_how],
-			 "process",
-			 ecs__process(who, p ? p->parent : 0, p ? p->exe : NULL, j->boot), "user",
-			 ecs__user(who->uid, p ? p->user : NULL), "container",
-			 ecs__container(p ? p->container : NULL));
+	if (peer)
+		json_object_set_new(peer, "attribution",
+				    json_string(owner_how_names[r->flow->peer_how]));
+	return peer;
 }
 
 /* What only a run on the owner's host can know, and a file that it wrote. Returns 0, or -1 without memory. */
 static int record__add_live(const struct jsonl *j, json_t *record, const struct flow_record *r,
 			    bool source_opened)
 {
-	const struct process *p = r->process;
-	const struct who *who = p ? &p->who : r->flow->who;
 	const char *near = source_opened ? "source" : "destination";
 	const char *far = source_opened ? "destination" : "source";
 	json_t *about = json_pack("{s:o*, s:{s:s, s:s, s:s*, s:o*, s:o*}}", "observer",
@@ -105,13 +120,9 @@ static int record__add_live(const struct jsonl *j, json_t *record, const struct 
 				  r->flow->repeated ? json_true() : NULL);
 	int err = json_object_update_new(record, about);
 
-	if (!who || err)
+	if ((!r->flow->who && !r->process) || err)
 		return err;
-	return json_object_update_new(
-		record, json_pack("{s:o, s:o, s:o*}", "process",
-				  ecs__process(who, p ? p->parent : 0, p ? p->exe : NULL, j->boot),
-				  "user", ecs__user(who->uid, p ? p->user : NULL), "container",
-				  ecs__container(p ? p->container : NULL)));
+	return json_object_update_new(record, owner__json(j, r->flow->who, r->process));
 }
 
 static int jsonl__flow(struct output *o, const struct flow_record *r)

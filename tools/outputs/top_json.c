@@ -34,11 +34,12 @@ static void add_flow(json_t *row, const struct flow_key *key)
 
 static json_t *row_json(const struct view_row *r, enum view_by by)
 {
-	json_t *row = json_pack("{s:s*, s:s*, s:s*, s:s*, s:s*, s:i, s:s, s:o, s:o}", "name",
-				r->name, "comm", r->comm, "user", r->user, "container",
-				r->container, "executable", r->exe, "flows", (int)r->flows,
-				"attribution", owner_how_names[r->how], "received",
-				count_json(&r->received), "sent", count_json(&r->sent));
+	json_t *row = json_pack("{s:s*, s:s*, s:s*, s:s*, s:s*, s:s*, s:s*, s:i, s:s, s:o, s:o}",
+				"name", r->name, "comm", r->comm, "user", r->user, "container",
+				r->container, "unit", r->unit, "executable", r->exe, "command_line",
+				r->args, "flows", (int)r->flows, "attribution",
+				owner_how_names[r->how], "received", count_json(&r->received),
+				"sent", count_json(&r->sent));
 
 	if (row && r->pid)
 		json_object_set_new(row, "pid", json_integer(r->pid));

@@ -37,7 +37,7 @@ struct row {
 	struct fresh fresh;
 	struct row_key key;
 	struct row *next; /* in the bucket */
-	char *container, *exe, *user;
+	char *container, *unit, *exe, *args, *user;
 	char raw[16]; /* comm as it came */
 	char comm[16 * 4 + 1];
 };
@@ -85,7 +85,9 @@ static void row__free(struct row *r)
 	if (!r)
 		return;
 	free(r->container);
+	free(r->unit);
 	free(r->exe);
+	free(r->args);
 	free(r->user);
 	free(r);
 }
@@ -204,6 +206,35 @@ static void row__describe_user(struct row *row, const struct flow_record *r)
 	row->shown.user = row->user;
 }
 
+/* Arguments one after the other, as far as there is room. */
+static char *args__copy(const struct process *p)
+{
+	char *line = malloc(p->args_size), *text;
+	size_t i;
+
+	if (!line)
+		return NULL;
+	memcpy(line, p->args, p->args_size);
+	for (i = 0; i + 1 < p->args_size; i++)
+		line[i] = line[i] ? line[i] : ' ';
+	line[p->args_size - 1] = '\0';
+	text = text__copy(line);
+	free(line);
+	return text;
+}
+
+static void row__describe_place(struct row *row, const struct process *p)
+{
+	const char *unit = p->placement.user_unit ? p->placement.user_unit : p->placement.unit;
+
+	if (!row->unit && unit)
+		row->unit = text__copy(unit);
+	if (!row->args && p->args_size)
+		row->args = args__copy(p);
+	row->shown.unit = row->unit;
+	row->shown.args = row->args;
+}
+
 /* The name and the executable change while the process stays the same: exec. */
 static void row__describe_process(struct row *row, const struct flow_record *r)
 {
@@ -213,10 +244,13 @@ static void row__describe_process(struct row *row, const struct flow_record *r)
 		memcpy(row->raw, who->comm, sizeof(row->raw));
 		view__clean(who->comm, sizeof(who->comm), row->comm, sizeof(row->comm));
 		free(row->exe);
-		row->exe = NULL;
+		free(row->args);
+		row->exe = row->args = NULL;
 	}
 	if (!row->exe && r->process && r->process->exe)
 		row->exe = text__copy(r->process->exe);
+	if (r->process)
+		row__describe_place(row, r->process);
 	row->shown.comm = row->comm;
 	row->shown.exe = row->exe;
 	row->shown.pid = who->pid;

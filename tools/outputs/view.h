@@ -43,7 +43,9 @@ struct view_row {
 	const char *comm;   /* by process and flow */
 	const char *user;   /* by process, flow and user; its number where it has no name */
 	const char *container; /* NULL: none */
+	const char *unit;      /* by process: of systemd, the user's own first; NULL: none */
 	const char *exe;       /* by process; NULL: not known */
+	const char *args;      /* by process: the command line; NULL: not asked for */
 	struct flow_key key;   /* by flow: source is the local end; by port: proto and dport only */
 	enum opener opener;    /* by flow */
 };

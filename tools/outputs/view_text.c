@@ -278,7 +278,7 @@ static void put_how(const struct view_table *t, const struct view_row *r, char *
 static void put_container(const struct view_table *t, const struct view_row *r, char *text)
 {
 	(void)t;
-	snprintf(text, CELL_MAX, "%s", or_dash(r->container));
+	snprintf(text, CELL_MAX, "%s", or_dash(r->container ? r->container : r->unit));
 }
 
 static void put_exe(const struct view_table *t, const struct view_row *r, char *text)

@@ -22,14 +22,15 @@ struct run_opts {
 	struct watch_opts watch;
 	const char *jsonl;
 	uint64_t interval, count;
-	bool no_owners;
+	bool args, no_owners;
 };
 
 static int run(struct run_opts *o)
 {
 	struct pipeline_opts p = { .interval_ms = o->interval * 1000,
 				   .count = o->count,
-				   .no_owners = o->no_owners };
+				   .no_owners = o->no_owners,
+				   .args = o->args };
 	struct pipeline *pipeline;
 	struct output *output;
 	int err = watch__prepare(&o->watch, &p);
@@ -56,6 +57,8 @@ int verb_run(int argc, char **argv)
 		  OPT_TEXT, &o.jsonl, 0, 0, NULL },
 		{ 0, "interval", "S", "seconds between the records of a flow (10)", OPT_NUMBER,
 		  &o.interval, 1, 86400, NULL },
+		{ 0, "args", NULL, "command lines, too, in records: they may hold secrets",
+		  OPT_FLAG, &o.args, 0, 0, NULL },
 		{ 0, "count", "N", "end after N intervals", OPT_NUMBER, &o.count, 1, 1u << 30,
 		  NULL },
 		{ 0, "no-owners", NULL, "count only: name no process", OPT_FLAG, &o.no_owners, 0, 0,

@@ -29,7 +29,7 @@ struct top_opts {
 	int by, sort;
 	uint64_t rows;
 	unsigned long long interval, count;
-	bool once, json, no_owners;
+	bool once, json, args, no_owners;
 };
 
 /* The output that shows: a view, and the screen or the lines it is drawn on. */
@@ -156,7 +156,8 @@ static int run(struct top_opts *o)
 {
 	struct pipeline_opts p = { .interval_ms = o->interval * 1000,
 				   .count = o->count,
-				   .no_owners = o->no_owners };
+				   .no_owners = o->no_owners,
+				   .args = o->args };
 	struct pipeline *pipeline;
 	int err = watch__prepare(&o->watch, &p);
 
@@ -183,6 +184,11 @@ static int positional(struct top_opts *o, int n, char **args)
 		return -EINVAL;
 	if (n > 1 && opt__number(args[1], "count", 1, 1u << 30, &o->count))
 		return -EINVAL;
+	if (o->args && !o->json) {
+		say(SAY_ERROR,
+		    "top shows command lines with --json only: give --json, or leave --args out");
+		return -EINVAL;
+	}
 	if (o->once && n < 2)
 		o->count = 1;
 	return 0;
@@ -200,6 +206,8 @@ int verb_top(int argc, char **argv)
 		{ 'n', "rows", "N", "show at most N rows", OPT_NUMBER, &o.rows, 1, 100000, NULL },
 		{ 0, "once", NULL, "print the table once, after one interval, and end", OPT_FLAG,
 		  &o.once, 0, 0, NULL },
+		{ 0, "args", NULL, "with --json: command lines, too; they may hold secrets",
+		  OPT_FLAG, &o.args, 0, 0, NULL },
 		{ 0, "json", NULL, "print the rows as JSON, an object a line for each interval",
 		  OPT_FLAG, &o.json, 0, 0, NULL },
 		{ 0, "no-owners", NULL, "count only: name no process", OPT_FLAG, &o.no_owners, 0, 0,
