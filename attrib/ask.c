@@ -213,6 +213,17 @@ static struct answer bound_abroad(const struct sockets *t, const struct question
 	return a;
 }
 
+/* What a closed socket leaves, unless another has bound its port since: then it may be either's. */
+static struct answer exact_gone_abroad(const struct sockets *t, const struct question_abroad *q,
+				       uint64_t holder, const struct flow_key *key)
+{
+	struct answer a = exact_abroad(t, q, holder, key, PICK_GONE), b = nobody;
+
+	if (a.found && key->proto == IPPROTO_UDP)
+		b = bound_abroad(t, q, holder, key);
+	return b.found && b.who != a.who ? disputed : a;
+}
+
 struct answer ask_abroad(const struct sockets *t, const struct question_abroad *q)
 {
 	struct flow_key key = place_key__of_flow(q->key);
@@ -222,7 +233,7 @@ struct answer ask_abroad(const struct sockets *t, const struct question_abroad *
 	if (key.dport)
 		a = exact_abroad(t, q, holder, &key, PICK_LIVE);
 	if (!a.found && key.dport)
-		a = exact_abroad(t, q, holder, &key, PICK_GONE);
+		a = exact_gone_abroad(t, q, holder, &key);
 	if (!a.found && (key.proto != IPPROTO_TCP || q->may_listen))
 		a = bound_abroad(t, q, holder, &key);
 	return a;

@@ -9,11 +9,13 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include "cgroup2.h"
 #include "container.h"
 #include "users.h"
 
 #define ARGS_MAX 4096
 #define BUCKETS 4096
+#define GROUPS 1024
 #define ENTRIES_MAX 65536
 #define NS 1000000000ull
 #define KEEP_DEAD (60 * NS)    /* its last packets may still be reported */
@@ -25,9 +27,17 @@ struct entry {
 	uint64_t used; /* time of the tick before it was asked for last */
 };
 
+/* A control group that was met: its path is known when it and all its processes are gone, too. */
+struct group {
+	uint64_t id; /* 0: none */
+	char *path;
+};
+
 struct process_table {
 	struct entry *bucket[BUCKETS];
 	struct users *users;
+	struct group group[GROUPS];
+	int cgroups; /* root of the cgroup2 hierarchy, -errno: there is none */
 	bool args;
 	size_t n;
 	uint64_t now;
@@ -51,6 +61,7 @@ int process_table__open(struct process_table **out)
 		free(t);
 		return -ENOMEM;
 	}
+	t->cgroups = cgroup2__root();
 	t->now = now_ns();
 	*out = t;
 	return 0;
@@ -90,6 +101,10 @@ void process_table__close(struct process_table *t)
 			next = e->next;
 			entry__free(e);
 		}
+	for (i = 0; i < GROUPS; i++)
+		free(t->group[i].path);
+	if (t->cgroups >= 0)
+		close(t->cgroups);
 	users__close(t->users);
 	free(t);
 }
@@ -192,8 +207,44 @@ static void read_args(struct process *p)
 		fclose(f);
 }
 
+static struct group *group_at(struct process_table *t, uint64_t id)
+{
+	return &t->group[id * 0x9e3779b97f4a7c15 >> 54];
+}
+
+static void remember_group(struct process_table *t, uint64_t id, const char *path)
+{
+	struct group *g = group_at(t, id);
+
+	if (!id || !path || g->id == id)
+		return;
+	free(g->path);
+	g->path = strdup(path);
+	g->id = g->path ? id : 0;
+}
+
+/* It ended before anybody could look: its group is all that still says where it ran. */
+static void learn_from_group(struct process_table *t, struct process *p)
+{
+	struct group *g = group_at(t, p->who.cgroup);
+	char *path = NULL;
+
+	if (!p->who.cgroup || p->cgroup)
+		return;
+	if (g->id == p->who.cgroup)
+		path = strdup(g->path);
+	else if (t->cgroups >= 0)
+		path = cgroup2__path(t->cgroups, p->who.cgroup);
+	if (!path)
+		return;
+	remember_group(t, p->who.cgroup, path);
+	placement__add(&p->placement, path);
+	p->container = p->placement.container;
+	p->cgroup = path;
+}
+
 /* All or nothing: what was read counts only if it was the same process before and after. */
-static void learn(struct process *p, bool args)
+static void learn(struct process_table *t, struct process *p)
 {
 	struct process now = { .who = p->who };
 	bool same = is_same(&p->who, &now.parent);
@@ -201,13 +252,14 @@ static void learn(struct process *p, bool args)
 	if (same) {
 		now.exe = read_exe(p->who.pid);
 		read_cgroup(&now);
-		if (args)
+		if (t->args)
 			read_args(&now);
 		same = is_same(&p->who, &now.parent);
 	}
 	if (!same) {
 		forget_names(&now);
 		p->ended = p->ended ? p->ended : now_ns();
+		learn_from_group(t, p);
 		return;
 	}
 	forget_names(p);
@@ -218,6 +270,7 @@ static void learn(struct process *p, bool args)
 	p->args = now.args;
 	p->args_size = now.args_size;
 	p->parent = now.parent;
+	remember_group(t, p->who.cgroup, p->cgroup);
 }
 
 /* ---- the table ---- */
@@ -241,7 +294,7 @@ const struct process *process_table__get(struct process_table *t, const struct w
 			return NULL;
 		e->p.who = *who;
 		e->p.user = users__name(t->users, who->uid);
-		learn(&e->p, t->args);
+		learn(t, &e->p);
 		*at = e;
 		t->n++;
 	}
@@ -266,7 +319,7 @@ void process_table__event(struct process_table *t, const struct owner_event *e)
 		known->p.parent = e->parent;
 		forget_program(&known->p);
 		known->p.user = users__name(t->users, e->who.uid);
-		learn(&known->p, t->args);
+		learn(t, &known->p);
 	} else if (e->kind == OWNER_EXIT) {
 		known->p.ended = e->time;
 	}

@@ -12,15 +12,15 @@
 
 struct process {
 	struct who who;
-	uint32_t parent;       /* 0: not known */
-	const char *exe;       /* path, or NULL where it could not be read in time */
-	const char *user;      /* name, or NULL where the uid has none */
-	const char *cgroup;    /* path below the cgroup2 root, or NULL */
-	const char *container; /* id, or NULL */
+	uint32_t parent;            /* 0: not known */
+	const char *exe;            /* path, or NULL where it could not be read in time */
+	const char *user;           /* name, or NULL where the uid has none */
+	const char *cgroup;         /* path below the cgroup2 root, or NULL */
+	const char *container;      /* id, or NULL */
 	struct placement placement; /* what else the cgroup says; its container is the one above */
-	char *args;                 /* the command line, each argument ended by a zero; NULL: not asked for */
+	char *args; /* the command line, each argument ended by a zero; NULL: not asked for */
 	size_t args_size;
-	uint64_t ended;        /* CLOCK_MONOTONIC ns, 0 while it runs */
+	uint64_t ended; /* CLOCK_MONOTONIC ns, 0 while it runs */
 };
 
 struct process_table;

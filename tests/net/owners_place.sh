@@ -21,6 +21,9 @@ cat >"$TMP/client.py" <<-'END'
 	s = socket.create_connection((sys.argv[1], 5000))
 	s.sendall(b"x")
 	s.recv(1)
+	if len(sys.argv) > 3:
+	    import time
+	    time.sleep(float(sys.argv[3]))
 	END
 cat >"$TMP/server.py" <<-'END'
 	import socket
@@ -40,7 +43,7 @@ in_group() {
     must mkdir -p "$GROUP/$1"
     (
         echo "$BASHPID" >"$GROUP/$1/cgroup.procs"
-        exec ip netns exec "$CLI" python3 "$TMP/client.py" $SRV4 --password=swordfish
+        exec ip netns exec "$CLI" python3 "$TMP/client.py" $SRV4 --password=swordfish 0.4
     ) &
     CLIENT[$1]=$!
     WW_PIDS+=($!)
@@ -67,11 +70,37 @@ is "a service" "$(field "${CLIENT[ww-test.service]}" '"\(.container.id) \(.syste
     "null ww-test.service ww-$$.slice"
 lacks "records without --args" "$(cat "$TMP/out")" swordfish
 
+# in a group that stays, a process that does not live long enough for anybody to look
+ww__start "$CLI" run -i $CLI_IF --jsonl "$TMP/out" --interval 600
+must mkdir -p "$GROUP/docker-$ID.scope"
+cat >"$TMP/short.c" <<-'END'
+	#include <arpa/inet.h>
+	#include <sys/socket.h>
+	int main(void)
+	{
+	    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(5000) };
+	    int s = socket(AF_INET, SOCK_DGRAM, 0);
+	    inet_pton(AF_INET, "10.77.0.1", &to.sin_addr);
+	    return sendto(s, "x", 1, 0, (void *)&to, sizeof(to)) != 1;
+	}
+	END
+must gcc -o "$TMP/short" "$TMP/short.c"
+(
+    echo "$BASHPID" >"$GROUP/docker-$ID.scope/cgroup.procs"
+    exec ip netns exec "$CLI" "$TMP/short"
+) &
+short=$!
+wait "$short" || wrong "the short program failed"
+sleep 0.5
+ww__stop
+is "a short life in a container" "$(field "$short" '"\(.process.name) \(.container.runtime) \(.container.id)"')" "short docker $ID"
+must rmdir "$GROUP/docker-$ID.scope"
+
 ww__start "$CLI" run -i $CLI_IF --jsonl "$TMP/out" --interval 600 --args
 in_group "ww-test.service"
 ww__stop
-is "the arguments" "$(field "${CLIENT[ww-test.service]}" '"\(.process.args | length) \(.process.args[-1])"')" "4 --password=swordfish"
-contains "the command line" "$(field "${CLIENT[ww-test.service]}" .process.command_line)" "$TMP/client.py $SRV4 --password=swordfish"
+is "the arguments" "$(field "${CLIENT[ww-test.service]}" '"\(.process.args | length) \(.process.args[-2])"')" "5 --password=swordfish"
+contains "the command line" "$(field "${CLIENT[ww-test.service]}" .process.command_line)" "$TMP/client.py $SRV4 --password=swordfish 0.4"
 
 # top: the unit stands where there is no container
 ww__start "$CLI" top -i $CLI_IF --once --json 3
