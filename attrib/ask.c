@@ -6,7 +6,8 @@
 
 #define CANDIDATES_MAX 1024 /* more sockets at one place than can be told apart in time */
 
-enum pick { PICK_LIVE, PICK_GONE, PICK_BOUND, PICK_LISTENING };
+/* The last two: of those at ::, who take IPv4, too. */
+enum pick { PICK_LIVE, PICK_GONE, PICK_BOUND, PICK_LISTENING, PICK_BOUND4, PICK_LISTENING4 };
 
 static bool was_there(const struct socket *s, uint32_t round)
 {
@@ -21,10 +22,13 @@ static bool fits(const struct socket *s, enum pick pick, uint32_t round)
 	case PICK_GONE:
 		return was_there(s, round);
 	case PICK_LISTENING:
+	case PICK_LISTENING4:
 		if (!s->listening)
 			return false;
 		/* fall through */
 	default:
+		if (s->only6 && pick >= PICK_BOUND4)
+			return false;
 		return s->since <= round && was_there(s, round);
 	}
 }
@@ -115,6 +119,8 @@ static struct answer ask_bound(const struct sockets *t, const struct question *q
 	if (!a.found && mapped)
 		a = ask_at(t, q, &key, pick);
 	memset(key.saddr, 0, sizeof(key.saddr));
+	if (mapped)
+		pick = pick == PICK_BOUND ? PICK_BOUND4 : PICK_LISTENING4;
 	if (!a.found)
 		a = ask_at(t, q, &key, pick);
 	if (a.found && a.who != WHO_NONE && full->proto == IPPROTO_TCP)

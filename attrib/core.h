@@ -85,6 +85,7 @@ struct sock_common {
 	__be16 skc_dport;
 	__u16 skc_num; /* local port, host order */
 	unsigned short skc_family;
+	unsigned char skc_reuse : 4, skc_reuseport : 1, skc_ipv6only : 1;
 	volatile unsigned char skc_state;
 	unsigned long skc_flags;
 	struct possible_net skc_net;

@@ -28,6 +28,13 @@ static __always_inline int is_current(const struct socket_owner *o)
 	       o->who.start == task->group_leader->start_boottime;
 }
 
+static __always_inline __u8 is_only6(struct sock *sk)
+{
+	struct sock_common *c = &sk->__sk_common;
+
+	return c->skc_family == AF_INET6 && BPF_CORE_READ_BITFIELD(c, skc_ipv6only);
+}
+
 static __always_inline int is_ours(struct sock *sk)
 {
 	__u16 family = sk->__sk_common.skc_family, proto = sk->sk_protocol;
@@ -58,6 +65,7 @@ static __always_inline void tell(struct sock *sk, struct socket_owner *o, int li
 	e->netns = sk->__sk_common.skc_net.net->net_cookie;
 	key__of_sock((union flow_words *)&e->key, sk);
 	e->listening = listening;
+	e->only6 = is_only6(sk);
 	e->who = o->who;
 	e->how = o->how;
 	e->turn = c->turn;
@@ -314,9 +322,30 @@ static __always_inline int bound(struct bpf_sock *sk, const union flow_words *ow
 	e->how = OWNER_BOUND;
 	if (o) {
 		e->who = o->who;
+		e->only6 = o->only6;
 		was_told(o);
 	}
 	announce__end(e);
+	return ALLOW;
+}
+
+/* After the bind there is no looking at the socket itself: what it will take is noted before. */
+SEC("cgroup/bind6")
+int before_bind6(struct bpf_sock_addr *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+	struct socket_owner *o;
+	struct sock *full;
+
+	if (!sk)
+		return ALLOW;
+	full = ctx->protocol == PARSE_IP_TCP ? (struct sock *)bpf_skc_to_tcp6_sock(sk)
+					     : (struct sock *)bpf_skc_to_udp6_sock(sk);
+	if (!full)
+		return ALLOW;
+	o = bpf_sk_storage_get(&socket_owners, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (o)
+		o->only6 = is_only6(full);
 	return ALLOW;
 }
 
@@ -478,6 +507,7 @@ int snapshot(struct bpf_iter__task_file *ctx)
 	e.netns = sk->__sk_common.skc_net.net->net_cookie;
 	key__of_sock((union flow_words *)&e.key, sk);
 	e.listening = sk->__sk_common.skc_state == TCP_LISTEN;
+	e.only6 = is_only6(sk);
 	e.who = o->who;
 	e.how = o->how;
 	was_told(o);

@@ -65,7 +65,9 @@ struct owner_event {
 	 * turns, and what follows (with a turn: under its number) is not told apart.
 	 */
 	__u32 between[2];
+	__u8 only6; /* an IPv6 socket that takes no IPv4 (IPV6_V6ONLY) */
+	__u8 pad[7];
 };
 #define BETWEEN_ALL 0xffffffffu
-flow_assert(sizeof(struct owner_event) == 24 + 40 + 40 + 16, "owner_event: no holes");
+flow_assert(sizeof(struct owner_event) == 24 + 40 + 40 + 24, "owner_event: no holes");
 #endif

@@ -261,7 +261,9 @@ static int on_socket(struct sockets *t, const struct owner_event *e, uint32_t ro
 	s = at(t, handle);
 	err = move(t, handle, e, round, change);
 	changed = err > 0 || s->listening != !!e->listening;
+	changed |= s->only6 != !!e->only6;
 	s->listening = e->listening;
+	s->only6 = e->only6;
 	s->announced = true;
 	s->snapshot = t->snapshot;
 	if (err > 0 && e->how == OWNER_SNAPSHOT)

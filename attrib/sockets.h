@@ -36,6 +36,7 @@ struct socket {
 		[2]; /* first and last round in which several used it, and nobody knows for what */
 	uint8_t how; /* enum owner_how */
 	bool listening;
+	bool only6;     /* takes no IPv4 */
 	bool announced; /* it was announced itself, so its end will be too */
 	bool queued;
 };

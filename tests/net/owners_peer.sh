@@ -75,3 +75,11 @@ is "what the kernel refuses" "$(who "$TMP/srv" '.destination.port == 5999')" "tc
 is "whom it refuses" "$(who "$TMP/cli" '.destination.port == 5999')" "tcp source $refused null"
 is "the peer's name and user" "$(jq -r "select(.wirewho.peer.process.pid == $client) | .wirewho.peer |
     .process.name + \" \" + .user.name + \" \" + .attribution" "$TMP/srv" | sort -u)" "python3 root exact"
+# every packet's quality, in the ledger and at the end of the run: a SYN that nobody waits for and its answer are nobody's
+is "packets by quality: the sum" "$(ledger "$TMP/srv" '[.attribution[].packets] | add')" \
+    "$(jq -rn '[inputs | select(.event.kind == "metric") | .source.packets + .destination.packets] | add' "$TMP/srv")"
+is "bytes by quality: the sum" "$(ledger "$TMP/srv" '[.attribution[].bytes] | add')" \
+    "$(jq -rn '[inputs | select(.event.kind == "metric") | .source.bytes + .destination.bytes] | add' "$TMP/srv")"
+is "packets of nobody" "$(ledger "$TMP/srv" .attribution.none.packets)" 2
+is "the line at the end" "$(sed -nE 's/^owners: .*, ([0-9.]+)% of packets .* none$/\1/p' "$srv_err")" \
+    "$(printf %.2f "$(ledger "$TMP/srv" '.attribution | .none.packets * 100 / ([.[].packets] | add)')")"

@@ -7,7 +7,7 @@ net__pair
 cat >"$TMP/server.py" <<-'END'
 	import socket, sys
 	s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-	s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+	s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, len(sys.argv) > 3)
 	s.bind(("::", int(sys.argv[1])))
 	print("ready", flush=True)
 	while True:
@@ -30,9 +30,9 @@ cat >"$TMP/client.py" <<-'END'
 	        s.recv(2000)
 	END
 
-# start PORT HOW: a server; $SERVER is its pid
+# start PORT HOW [only6]: a server; $SERVER is its pid
 start() {
-    bg "$SRV" python3 "$TMP/server.py" "$1" "$2" >"$TMP/server.$1"
+    bg "$SRV" python3 "$TMP/server.py" "$@" >"$TMP/server.$1"
     SERVER=$BG_PID
     eventually 5 grep -q ready "$TMP/server.$1" || die "the server on port $1 did not start"
 }
@@ -56,6 +56,8 @@ start 5002 answers
 younger=$SERVER
 start 5004 deaf
 younger_deaf=$SERVER
+start 5005 deaf only6
+only6=$SERVER
 for host in $SRV4 $SRV6; do
     for how in connected unconnected; do
         client "$host" 5001 $how
@@ -64,6 +66,9 @@ for host in $SRV4 $SRV6; do
     client "$host" 5003 blind
     client "$host" 5004 blind
 done
+# to one that takes no IPv4: the kernel answers that nobody is there
+cli python3 "$TMP/client.py" $SRV4 5005 blind 2>/dev/null
+cli python3 "$TMP/client.py" $SRV6 5005 blind || wrong "the client of port 5005 failed"
 ww__stop
 WW_PID=$srv_pid WW_ERR=$srv_err
 ww__stop
@@ -85,6 +90,8 @@ is "older server that never reads" "$(owners "$TMP/srv" '.destination.port == 50
 is "how it is known" "$(how "$TMP/srv" '.destination.port == 5003')" snapshot
 is "younger server that never reads" "$(owners "$TMP/srv" '.destination.port == 5004')" "$younger_deaf 2000"
 is "how it is known" "$(how "$TMP/srv" '.destination.port == 5004')" bound
+is "IPv6 to a server that takes nothing else" "$(owners "$TMP/srv" '.destination.port == 5005 and .network.type == "ipv6"')" "$only6 1000"
+is "IPv4 to it" "$(owners "$TMP/srv" '.destination.port == 5005 and .network.type == "ipv4"')" "null 1000"
 for who in "${!CLIENT[@]}"; do
     read -r host port how <<<"$who"
     pid=${CLIENT[$who]}

@@ -392,6 +392,36 @@ static void unconnected(void **state)
 	assert_int_equal(records[0].who.pid, 0);
 }
 
+/* :: takes IPv4, too, unless its socket says that it does not. */
+static void only_ipv6(void **state)
+{
+	struct flow_key any = { .sport = htons(53), .proto = IPPROTO_UDP, .family = 6 };
+	struct flow_key seen = key(IPPROTO_UDP, "198.51.100.7", 53, "192.0.2.9", 999);
+	struct owner_event e = {
+		.kind = OWNER_SOCKET, .cookie = 1, .netns = HOST, .key = any, .how = OWNER_BOUND
+	};
+
+	(void)state;
+	e.who = (struct who){ .pid = 7, .start = 7 };
+	e.only6 = 1;
+	assert_int_equal(join__owner(j, &e), 0);
+	add(on(UPLINK, seen), 1, 1);
+	report();
+	assert_int_equal(records[0].who.pid, 0);
+	seen.family = 6;
+	seen.saddr[0] = seen.daddr[0] = 0xfd;
+	add(on(UPLINK, seen), 1, 1);
+	report();
+	assert_int_equal(records[0].who.pid, 7);
+	e.only6 = 0;
+	e.cookie = 2;
+	e.key.sport = htons(54);
+	assert_int_equal(join__owner(j, &e), 0);
+	add(on(UPLINK, key(IPPROTO_UDP, "198.51.100.7", 54, "192.0.2.9", 999)), 1, 1);
+	report();
+	assert_int_equal(records[0].who.pid, 7);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -406,6 +436,7 @@ int main(void)
 		TEST(tuple_is_given_again),
 		TEST(counts_once),
 		TEST(unconnected),
+		TEST(only_ipv6),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -410,11 +410,15 @@ static void prints_the_ledger(void **state)
 	fill_lines();
 	assert_int_equal(ledger__print(&ledger, file), 0);
 	fclose(file);
-	assert_string_equal(text, "eth0 receive: 10 packets, 1000 bytes = 6 flow, 3 arp; "
-				  "difference 1; driver 11; samples: 2 copied\n"
-				  "eth0 transmit: 0 packets, 0 bytes = 1 other_l4; difference -1\n"
-				  "owner events lost: 3\n"
-				  "packets without memory for their flow: 4\n");
+	assert_string_equal(
+		text,
+		"eth0 receive: 10 packets, 1000 bytes = 6 flow, 3 arp; "
+		"difference 1; driver 11; samples: 2 copied\n"
+		"eth0 transmit: 0 packets, 0 bytes = 1 other_l4; difference -1\n"
+		"owners: 100.00% of packets (100.00% of bytes) exact, 0.00% of packets (0.00% of bytes) "
+		"none\n"
+		"owner events lost: 3\n"
+		"packets without memory for their flow: 4\n");
 }
 
 /* ---- outputs that fail ---- */

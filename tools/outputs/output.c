@@ -74,11 +74,42 @@ static void print_line(FILE *to, const struct ledger_line *l)
 	fputc('\n', to);
 }
 
+static double share(uint64_t part, uint64_t all)
+{
+	return all ? 100.0 * (double)part / (double)all : 0;
+}
+
+void ledger__print_owners(const struct ledger *l, FILE *to)
+{
+	const char *before = "owners: ";
+	struct count all = {};
+
+	for (int i = 0; i < OWNER_HOW_N; i++) {
+		all.packets += l->by_how[i].packets;
+		all.bytes += l->by_how[i].bytes;
+	}
+	if (all.packets == l->by_how[OWNER_NONE].packets)
+		return;
+	/* "none" stands first in the enum, and last here. */
+	for (int i = 1; i <= OWNER_HOW_N; i++) {
+		const struct count *n = &l->by_how[i % OWNER_HOW_N];
+
+		if (!n->packets && i < OWNER_HOW_N)
+			continue;
+		fprintf(to, "%s%.2f%% of packets (%.2f%% of bytes) %s", before,
+			share(n->packets, all.packets), share(n->bytes, all.bytes),
+			owner_how_names[i % OWNER_HOW_N]);
+		before = ", ";
+	}
+	fputc('\n', to);
+}
+
 int ledger__print(const struct ledger *l, FILE *to)
 {
 	errno = 0;
 	for (unsigned i = 0; i < l->lines; i++)
 		print_line(to, &l->line[i]);
+	ledger__print_owners(l, to);
 	if (l->owner_events_lost)
 		fprintf(to, "owner events lost: %llu\n", (unsigned long long)l->owner_events_lost);
 	if (l->join_failed_packets)

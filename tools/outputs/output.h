@@ -62,6 +62,8 @@ extern const char *const reason_names[REASON_N];
 extern const char *const sample_names[SAMPLE_N];
 extern const char *const owner_how_names[OWNER_HOW_N];
 
+/* One line of it: how owners were known, in shares of packets and bytes; nothing where none is known. */
+void ledger__print_owners(const struct ledger *l, FILE *to);
 /* The ledger for people: a line for each interface and direction, zeros left out. Returns 0 or -errno of the write. */
 int ledger__print(const struct ledger *l, FILE *to);
 
