@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* What the host sends: counted with the meter's parser and table, and each new flow tied to its socket. */
 #include <linux/bpf.h>
+#include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 #include "xdp/flow.h"
 #include "xdp/parse.h"
@@ -77,6 +78,12 @@ static __always_inline void pass(struct __sk_buff *skb, const struct parsed *p)
 	announce__end(e);
 }
 
+/* A tunnel's outer packet still carries the socket that sent what is inside, and many share the tunnel's flow. */
+static __always_inline int is_senders(const struct bpf_sock *sk, const struct flow_key *key)
+{
+	return sk->protocol == key->proto && bpf_htons(sk->src_port) == key->sport;
+}
+
 /* A new flow: which socket sends it, and who owns that. */
 static __always_inline void tie(struct __sk_buff *skb, const struct parsed *p)
 {
@@ -89,7 +96,7 @@ static __always_inline void tie(struct __sk_buff *skb, const struct parsed *p)
 		return;
 	}
 	sk = bpf_sk_fullsock(sk); /* request and time-wait sockets have no storage */
-	if (!sk)
+	if (!sk || !is_senders(sk, &p->flow.key))
 		return;
 	owner = bpf_sk_storage_get(&socket_owners, sk, NULL, 0);
 	e = announce__begin(OWNER_TIE);
