@@ -7,9 +7,13 @@
 net__pair
 need nft ss
 
+# cookie NS: which namespace a record is of (SO_NETNS_COOKIE); other tests may be at work on this host
+cookie() { ip netns exec "$1" python3 -c 'import socket; print(int.from_bytes(socket.socket().getsockopt(1, 71, 8), "little"))'; }
+OURS="$(cookie "$SRV"),$(cookie "$CLI")"
+
 # told RECORDS: "PORT SIDE BEFORE AFTER" of each change, in order
 told() {
-    jq -r 'select(.event.action == "tcp-state") | .wirewho as $w | $w.tcp as $t |
+    jq -r 'select(.event.action == "tcp-state" and (.wirewho.netns | IN('"$OURS"'))) | .wirewho as $w | $w.tcp as $t |
         (.destination.port // .source.port) as $port |
         (if (.source | not) and (.destination.port == $port) then "listener"
             elif $w.local == "source" then "client" else "server" end) as $side |

@@ -92,7 +92,14 @@ void endpoints__look(struct endpoints *p, uint64_t now)
 const struct who *endpoints__listener(struct endpoints *p, const struct flow_key *key,
 				      uint64_t netns, enum owner_how *how)
 {
+	const struct who *who;
+
 	join__set_netns(p->join, key->link, netns);
+	who = join__who(p->join, key, how);
+	if (who)
+		return who;
+	/* It may have begun to listen since the last look. */
+	owners__read(p->owners);
 	return join__who(p->join, key, how);
 }
 

@@ -30,6 +30,7 @@ struct tcp {
 	struct trace_opts opts;
 	bool states, connect, accept, close;
 	struct opt_list ports;
+	struct trace_tcp_choice choice;
 	unsigned lines; /* enum tcp_line bits */
 	struct trace *trace;
 	struct trace_tcp_bpf *skel;
@@ -312,12 +313,7 @@ static int load(struct tcp *x)
 
 static int prepare(struct tcp *x)
 {
-	struct trace_tcp_choice choice = { .lines = x->lines };
-	int err = endpoints__ports(&x->ports, choice.port, TRACE_TCP_PORTS, &choice.ports);
-
-	if (err)
-		return err;
-	memcpy((void *)&x->skel->rodata->choice, &choice, sizeof(choice));
+	memcpy((void *)&x->skel->rodata->choice, &x->choice, sizeof(x->choice));
 	x->skel->rodata->filter = *trace__filter(x->trace);
 	return endpoints__open(&x->endpoints, x->trace, x->skel->obj);
 }
@@ -395,7 +391,9 @@ int trace_tcp(int argc, char **argv)
 	};
 	int code = trace__parse(&x.opts, argc, argv, &usage, opts);
 
-	x.lines = chosen(&x);
+	x.lines = x.choice.lines = chosen(&x);
+	if (code < 0 && endpoints__ports(&x.ports, x.choice.port, TRACE_TCP_PORTS, &x.choice.ports))
+		code = 2;
 	if (code < 0)
 		code = trace__run(&x.opts, &tracer, &x);
 	opt_list__free(&x.ports);

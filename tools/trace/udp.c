@@ -30,6 +30,7 @@ static const struct usage usage = {
 struct udp {
 	struct trace_opts opts;
 	struct opt_list ports;
+	struct trace_udp_choice choice;
 	struct trace *trace;
 	struct trace_udp_bpf *skel;
 	struct endpoints *endpoints;
@@ -205,12 +206,7 @@ static int udp__interval(void *self, bool last)
 
 static int prepare(struct udp *x)
 {
-	struct trace_udp_choice choice = { 0 };
-	int err = endpoints__ports(&x->ports, choice.port, TRACE_UDP_PORTS, &choice.ports);
-
-	if (err)
-		return err;
-	memcpy((void *)&x->skel->rodata->choice, &choice, sizeof(choice));
+	memcpy((void *)&x->skel->rodata->choice, &x->choice, sizeof(x->choice));
 	x->skel->rodata->filter = *trace__filter(x->trace);
 	return endpoints__open(&x->endpoints, x->trace, x->skel->obj);
 }
@@ -282,6 +278,8 @@ int trace_udp(int argc, char **argv)
 	};
 	int code = trace__parse(&x.opts, argc, argv, &usage, opts);
 
+	if (code < 0 && endpoints__ports(&x.ports, x.choice.port, TRACE_UDP_PORTS, &x.choice.ports))
+		code = 2;
 	if (code < 0)
 		code = trace__run(&x.opts, &tracer, &x);
 	opt_list__free(&x.ports);
