@@ -23,11 +23,19 @@ told() {
 # sequence TEXT PORT SIDE: the changes of one side, in order
 sequence() { awk -v p="$2" -v s="$3" '$1 == p && $2 == s { printf "%s>%s ", $3, $4 }' <<<"$1"; }
 
+# settled RECORDS: what is found last has been
+settled() {
+    local now
+    now=$(told "$1" 2>/dev/null)
+    [[ $(sequence "$now" 5004 server) = *'SYN_RECV>CLOSE ' && $(sequence "$now" 5006 client) = *'>TIME_WAIT ' ]]
+}
+
 try() {
     local type=$1 address=$2 wanted got port side want
     ww__start "$CLI" trace tcp --states --jsonl "$TMP/$type"
     must timeout 60 python3 "$(dirname "$0")/trace_states.py" "$SRV" "$CLI" "$address" >"$TMP/$type.wanted"
-    sleep 2.5 # what is found by looking is found within two seconds
+    # what is found by looking comes a second or two later, on a busy host more
+    eventually 15 settled "$TMP/$type"
     ww__stop
     wanted=$(cat "$TMP/$type.wanted")
     got=$(told "$TMP/$type")

@@ -126,6 +126,7 @@ static int attach(struct trace *t, struct bpf_program *p)
 		return fail(-errno, "see `wirewho doctor`", "trace %s: attach %s", t->tracer->what,
 			    bpf_program__section_name(p));
 	t->link[t->links++] = link;
+	t->program[t->programs++] = p;
 	return 0;
 }
 
@@ -200,10 +201,29 @@ void load__detach(struct trace *t)
 		bpf_link__destroy(t->link[--t->links]);
 }
 
+/*
+ * A program that interrupts itself on a CPU (softirq upon process) is not run the second time; the kernel counts that.
+ */
+static uint64_t missed(const struct trace *t)
+{
+	struct bpf_prog_info info;
+	uint64_t sum = 0;
+	unsigned i;
+
+	for (i = 0; i < t->programs; i++) {
+		__u32 size = sizeof(info);
+
+		memset(&info, 0, sizeof(info));
+		if (!bpf_obj_get_info_by_fd(bpf_program__fd(t->program[i]), &info, &size))
+			sum += info.recursion_misses;
+	}
+	return sum;
+}
+
 uint64_t trace__lost(const struct trace *t)
 {
 	int cpu, cpus = libbpf_num_possible_cpus();
-	uint64_t each[cpus], sum = t->lost_elsewhere;
+	uint64_t each[cpus], sum = t->lost_elsewhere + missed(t);
 	uint32_t zero = 0;
 
 	if (t->lost_map < 0 || bpf_map_lookup_elem(t->lost_map, &zero, each))

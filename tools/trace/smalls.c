@@ -190,12 +190,17 @@ __u64 smalls__take(struct smalls *s, const struct flow_key *key, __u64 netns, __
 
 /* ---- looking ---- */
 
-static __u64 now_ns(void)
+static __u64 clock_ns(clockid_t clock)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(clock, &t);
 	return t.tv_sec * 1000 * MS + t.tv_nsec;
+}
+
+static __u64 now_ns(void)
+{
+	return clock_ns(CLOCK_MONOTONIC);
 }
 
 static void change(struct smalls *s, struct small *small, __u8 to, __u64 time)
@@ -343,18 +348,19 @@ static void settle(struct smalls *s, const struct place *p, __u64 begun, bool lo
 
 void smalls__look(struct smalls *s, __u64 now)
 {
-	__u64 pause = s->awaited ? 100 * MS : 1000 * MS, spent;
+	__u64 pause = s->awaited ? 100 * MS : 1000 * MS, spent, before;
 	unsigned i;
 
 	if (!s->pool.used || now < s->next)
 		return;
 	s->looks++;
+	before = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	for (i = 0; i < NETNS_MAX; i++) {
 		__u64 begun = now_ns();
 
 		if (s->place[i].n)
 			settle(s, &s->place[i], begun, !walk_in(s, &s->place[i]));
 	}
-	spent = now_ns() - now;
+	spent = clock_ns(CLOCK_THREAD_CPUTIME_ID) - before;
 	s->next = now + (pause > 20 * spent ? pause : 20 * spent) - 50 * MS;
 }

@@ -4,7 +4,7 @@
 /*
  * Connections that have no full socket: requests (SYN_RECV, before) and time-wait sockets (FIN_WAIT2 and TIME_WAIT, after).
  * No hook tells when these change, so the kernel's own list of them is looked through: ten times a second while a peer's
- * FIN is awaited, else once, and never so often that it takes more than a twentieth of the time. Nothing is looked for
+ * FIN is awaited, else once, and never so often that it takes more than a twentieth of a CPU. Nothing is looked for
  * while none is remembered.
  *
  * A network namespace other than ours is entered for the look, through a process that lives there or by the name that it

@@ -19,6 +19,8 @@ struct trace {
 
 	struct bpf_link *link[TRACE_LINKS];
 	unsigned links;
+	struct bpf_program *program[TRACE_LINKS]; /* that hang there, or did */
+	unsigned programs;
 	struct ring_buffer *ring;
 	int lost_map;
 
