@@ -20,7 +20,7 @@
 const char *side = "both";
 int port;
 static const char *go_file;
-static unsigned seconds_max = 40;
+static unsigned seconds_max = 100;
 static int ready_pipe[2], gate_pipe[2][2];
 static const char *ns[2];
 
