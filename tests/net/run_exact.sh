@@ -28,10 +28,17 @@ load() {
 	END
 }
 
+# queues: "packets bytes drops" over the receive queues of native XDP, as the driver tells them apart (ethtool -S)
+queues() {
+    srv ethtool -S $SRV_IF | awk '/rx_queue_[0-9]+_xdp_packets:/ { p += $2 } /rx_queue_[0-9]+_xdp_bytes:/ { b += $2 }
+        /rx_queue_[0-9]+_xdp_drops:/ { d += $2 } END { print p + 0, b + 0, d + 0 }'
+}
+
 # start ARG...: attached without a packet in between, so that the interface's counters before and after say when
 start() {
     while quiet "$SRV" $SRV_IF; do
         FIRST=$(counters "$SRV" $SRV_IF)
+        QUEUES=$(queues)
         ww__start "$SRV" run -i $SRV_IF --jsonl "$TMP/flows" "$@"
         [ "$(counters "$SRV" $SRV_IF)" != "$FIRST" ] || break
         ww__stop
@@ -42,6 +49,7 @@ start() {
 finish() {
     quiet "$SRV" $SRV_IF
     LAST=$(counters "$SRV" $SRV_IF)
+    ended=$(queues)
     ww__stop
     [ "$(counters "$SRV" $SRV_IF)" = "$LAST" ]
 }
@@ -76,6 +84,15 @@ compare() {
     is "$what: what the flow records add up to" "$(sums "$TMP/flows")" "$(flows receive) $(flows transmit)"
 }
 
+# compare_queues WHAT: the driver's own count of each queue, summed; after `compare`
+compare_queues() {
+    local p p0 b b0 d d0
+    read -r p0 b0 d0 <<<"$QUEUES"
+    read -r p b d <<<"$ended"
+    is "$1: received, summed over the driver's queues" "$(seen receive)" "$((p - p0)) $((b - b0 + 14 * (p - p0)))"
+    is "$1: drops in the driver's queues" $((d - d0)) 0
+}
+
 try() {
     local what=$1 header=$2 n
     shift 2
@@ -85,6 +102,7 @@ try() {
         finish && break
     done
     compare "$what" "$header"
+    [ "$header" -eq 0 ] || compare_queues "$what"
     echo "$what: received $(seen receive), transmitted $(seen transmit) (packets, bytes)"
 }
 
