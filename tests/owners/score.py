@@ -117,10 +117,12 @@ def collect(path, scenarios):
         if name is None:
             strays[" ".join(key)] += packets
             continue
-        row, process = rows[name], r.get("process", {})
+        row, process, how = rows[name], r.get("process", {}), r["wirewho"]["attribution"]
+        if "owner" in r["wirewho"]:  # the other end's, and said to be: a forged source looks like a passing flow
+            process, how = {}, "none"
         row.packets += packets
         row.bytes += near["bytes"] + far["bytes"]
-        row.seen[key][(process.get("pid"), process.get("name"), r["wirewho"]["attribution"])] += packets
+        row.seen[key][(process.get("pid"), process.get("name"), how)] += packets
         row.size[key] += near["bytes"] + far["bytes"]
         row.sent[key] += near["packets"]
     return rows, strays
