@@ -90,19 +90,22 @@ static __always_inline void tie(struct __sk_buff *skb, const struct parsed *p)
 	struct socket_owner *owner;
 	struct owner_event *e;
 	struct bpf_sock *sk = skb->sk;
+	int ours;
 
 	if (!sk) {
 		pass(skb, p);
 		return;
 	}
 	sk = bpf_sk_fullsock(sk); /* request and time-wait sockets have no storage */
-	if (!sk || !is_senders(sk, &p->flow.key))
+	if (!sk)
 		return;
-	owner = bpf_sk_storage_get(&socket_owners, sk, NULL, 0);
+	ours = is_senders(sk, &p->flow.key);
+	owner = ours ? bpf_sk_storage_get(&socket_owners, sk, NULL, 0) : NULL;
 	e = announce__begin(OWNER_TIE);
 	if (!e)
 		return;
-	e->cookie = bpf_get_socket_cookie(skb);
+	/* Another socket's frame is not that of whoever has the port: it is tied to one that nobody knows. */
+	e->cookie = ours ? bpf_get_socket_cookie(skb) : ~bpf_get_socket_cookie(skb);
 	e->key = p->flow.key;
 	if (owner) {
 		e->who = owner->who;
