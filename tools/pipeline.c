@@ -353,6 +353,7 @@ static int open_rooms(struct pipeline *p)
 				     .overflow = OVERFLOW_RECORDS,
 				     .hash = p->opts.hash };
 	struct meter_opts meter = { .mode = p->opts.mode,
+				    .chain = p->opts.chain,
 				    .match = p->opts.match,
 				    .match_counts = p->opts.match != NULL };
 	struct egress_opts egress = { .match = p->opts.match,

@@ -17,6 +17,7 @@ struct pipeline_opts {
 	const char *const *ifname; /* what to watch */
 	unsigned links;
 	enum xdp_mode mode;
+	struct chain chain;
 	uint64_t flows; /* slots a CPU and direction; 0: what fits into the default budget */
 	bool hash;      /* the kernel's per-CPU hash as the table */
 	const struct match *match; /* NULL: everything is counted */

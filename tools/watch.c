@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "hooks.h"
+#include "leftovers.h"
 #include "xdp/link.h"
 #include "xdp/pin.h"
 #include "xdp/say.h"
@@ -109,13 +110,31 @@ static int compile_matches(struct watch_opts *w)
 	return 0;
 }
 
+static int choose_chain(const struct watch_opts *w, struct chain *c)
+{
+	*c = CHAIN_DEFAULT;
+	c->asked = w->priority || w->actions;
+	if (w->priority)
+		c->priority = w->priority;
+	if (!w->actions || !chain__parse_actions(c, w->actions))
+		return 0;
+	say(SAY_ERROR,
+	    "--chain-actions takes aborted, drop, pass, tx and redirect, by commas, and not '%s'",
+	    w->actions);
+	return -EINVAL;
+}
+
 int watch__prepare(struct watch_opts *w, struct pipeline_opts *out)
 {
+	size_t i;
+
 	set_verbosity(w->verbose);
-	if (compile_matches(w) || check_interfaces(w))
+	if (compile_matches(w) || check_interfaces(w) || choose_chain(w, &out->chain))
 		return 2;
 	if (choose_interfaces(w))
 		return 1;
+	for (i = 0; i < w->interfaces.n; i++)
+		leftovers__before_start(w->interfaces.item[i]);
 	if (w->pin && pins__open(w->pin))
 		return 1;
 	out->ifname = w->interfaces.item;

@@ -8,6 +8,8 @@
 struct watch_opts {
 	struct opt_list interfaces, matches;
 	int mode;
+	uint64_t priority;   /* 0: not given */
+	const char *actions; /* NULL: not given */
 	uint64_t flows;
 	int table; /* 0: ours, 1: the kernel's hash */
 	bool verbose;
@@ -31,6 +33,24 @@ extern const char *const watch_tables[];
 		{ 0,          "mode",     "MODE", "XDP mode: auto, native or generic", \
 		  OPT_CHOICE, &(w)->mode, 0,      0, \
 		  watch_modes }, \
+		{ 0, \
+		  "priority", \
+		  "N", \
+		  "place among other XDP programs, lower earlier; default: 50, and 1000 (last) for tap and inline", \
+		  OPT_NUMBER, \
+		  &(w)->priority, \
+		  1, \
+		  1u << 30, \
+		  NULL }, \
+		{ 0, \
+		  "chain-actions", \
+		  "LIST", \
+		  "verdicts after which the next XDP program runs, by commas: aborted, drop, pass, tx, redirect; default: pass", \
+		  OPT_TEXT, \
+		  &(w)->actions, \
+		  0, \
+		  0, \
+		  NULL }, \
 		{ 0, \
 		  "flows", \
 		  "N", \

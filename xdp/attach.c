@@ -59,7 +59,79 @@ static bool dispatcher_works(void)
 	return false;
 }
 
-static int load_chained(struct attachment *a, struct bpf_object *obj, const char *name)
+/* By the number of the verdict. */
+static const char *const actions[] = { "aborted", "drop", "pass", "tx", "redirect" };
+#define ACTIONS (sizeof(actions) / sizeof(*actions))
+
+static int action__number(const char *text, size_t length)
+{
+	size_t i;
+
+	for (i = 0; i < ACTIONS; i++)
+		if (strlen(actions[i]) == length && !strncmp(actions[i], text, length))
+			return (int)i;
+	return -EINVAL;
+}
+
+int chain__parse_actions(struct chain *c, const char *text)
+{
+	unsigned set = 0;
+	int action;
+
+	for (;; text++) {
+		size_t length = strcspn(text, ",");
+
+		action = action__number(text, length);
+		if (action < 0)
+			return action;
+		set |= 1u << action;
+		text += length;
+		if (!*text)
+			break;
+	}
+	c->actions = set;
+	return 0;
+}
+
+static int chain__set(struct xdp_program *program, const struct chain *c)
+{
+	int err = xdp_program__set_run_prio(program, c->priority);
+	unsigned i;
+
+	for (i = 0; i < ACTIONS && !err; i++)
+		err = xdp_program__set_chain_call_enabled(program, i, c->actions >> i & 1);
+	return err;
+}
+
+/* Whether the programs that are there already take frames in several pieces. One that does not keeps all of them out. */
+static bool chain__is_whole(const struct attachment *a)
+{
+	struct xdp_multiprog *list = xdp_multiprog__get_from_ifindex(a->ifindex);
+	bool whole;
+
+	if (libxdp_get_error(list))
+		return false;
+	whole = !xdp_multiprog__is_legacy(list) && !xdp_multiprog__xdp_frags_support(list);
+	xdp_multiprog__close(list);
+	return whole;
+}
+
+static int chain__join(const struct attachment *a, struct xdp_program *program,
+		       const struct chain *chain)
+{
+	int err = chain__set(program, chain);
+
+	if (err || !chain__is_whole(a))
+		return err;
+	say(SAY_NOTE,
+	    "%s: an XDP program that stands there takes no frame in several pieces, so neither can ours: "
+	    "an MTU above 3506 is refused until it is gone",
+	    a->ifname);
+	return xdp_program__set_xdp_frags_support(program, false);
+}
+
+static int load_chained(struct attachment *a, struct bpf_object *obj, const char *name,
+			const struct chain *chain)
 {
 	DECLARE_LIBXDP_OPTS(xdp_program_opts, opts, .obj = obj, .prog_name = name);
 	struct xdp_program *program = xdp_program__create(&opts);
@@ -67,6 +139,12 @@ static int load_chained(struct attachment *a, struct bpf_object *obj, const char
 
 	if (err)
 		return fail(err, NULL, "prepare the XDP program for %s", a->ifname);
+	err = chain__join(a, program, chain);
+	if (err) {
+		xdp_program__close(program);
+		return fail(err, NULL, "give the XDP program its place in the chain of %s",
+			    a->ifname);
+	}
 	a->program = program;
 	a->how = ATTACH_DISPATCHER;
 	return 0;
@@ -84,7 +162,8 @@ static int load_direct(struct attachment *a, struct bpf_object *obj, const char 
 	return 0;
 }
 
-int attach__load(struct attachment *a, struct bpf_object *obj, const char *name, const char *ifname)
+int attach__load(struct attachment *a, struct bpf_object *obj, const char *name, const char *ifname,
+		 const struct chain *chain)
 {
 	*a = (struct attachment)ATTACHMENT_NONE;
 	snprintf(a->ifname, sizeof(a->ifname), "%s", ifname);
@@ -92,7 +171,12 @@ int attach__load(struct attachment *a, struct bpf_object *obj, const char *name,
 	if (!a->ifindex)
 		return fail(-ENODEV, "`ip link` lists the interfaces of this network namespace",
 			    "find interface %s", ifname);
-	return dispatcher_works() ? load_chained(a, obj, name) : load_direct(a, obj, name);
+	if (dispatcher_works())
+		return load_chained(a, obj, name, chain);
+	if (chain->asked)
+		say(SAY_NOTE, "%s: no dispatcher, so --priority and --chain-actions change nothing",
+		    ifname);
+	return load_direct(a, obj, name);
 }
 
 /* libxdp falls back to a plain attachment by itself, and only a look at the result tells. */

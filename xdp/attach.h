@@ -14,6 +14,24 @@ enum xdp_mode { XDP_MODE_WANT_AUTO, XDP_MODE_WANT_NATIVE, XDP_MODE_WANT_GENERIC 
 
 enum attach_how { ATTACH_NONE, ATTACH_DISPATCHER, ATTACH_DIRECT };
 
+/* Where our program stands among others, and after which of its verdicts the next one runs. */
+struct chain {
+	bool asked;        /* somebody wants this: say so where there is no dispatcher to do it */
+	unsigned priority; /* lower runs earlier; libxdp's own default is 50 */
+	unsigned actions;  /* 1 << XDP_PASS and the like */
+};
+
+/* What redirects stands last: a frame put back, or ended, does not pass those behind. */
+#define CHAIN_DEFAULT \
+	(struct chain) \
+	{ \
+		.priority = 50, .actions = 1u << 2 /* XDP_PASS */ \
+	}
+#define CHAIN_LAST_PRIORITY 1000
+
+/* "pass,drop" and the like: aborted, drop, pass, tx, redirect. 0 or -EINVAL, and nothing is said. */
+int chain__parse_actions(struct chain *c, const char *text);
+
 struct attachment {
 	char ifname[IF_NAMESIZE];
 	unsigned ifindex;
@@ -33,8 +51,8 @@ struct attachment {
  * Loads `obj` (opened, its maps lent) so that its XDP program `name` can be attached to `ifname`, and attaches nothing.
  * Where the dispatcher cannot be had, says so once a run. Returns 0 or -errno; the reason was said.
  */
-int attach__load(struct attachment *a, struct bpf_object *obj, const char *name,
-		 const char *ifname);
+int attach__load(struct attachment *a, struct bpf_object *obj, const char *name, const char *ifname,
+		 const struct chain *chain);
 /* Attaches in the wanted mode; auto tries native first and says when it had to take generic. */
 int attach__on(struct attachment *a, enum xdp_mode want);
 int attach__off(struct attachment *a); /* fine on one that is not attached */

@@ -218,7 +218,7 @@ static int open_link(struct meter *m, uint16_t number, const char *ifname)
 	if (!err && m->opts.lend)
 		err = m->opts.lend(m->opts.lend_to, l->skel->obj);
 	if (!err)
-		err = attach__load(&l->attachment, l->skel->obj, PROGRAM, ifname);
+		err = attach__load(&l->attachment, l->skel->obj, PROGRAM, ifname, &m->opts.chain);
 	if (!err)
 		err = pin_link(l, ifname);
 	return err;

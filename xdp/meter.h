@@ -17,6 +17,7 @@ struct bpf_object;
 
 struct meter_opts {
 	enum xdp_mode mode;
+	struct chain chain;
 	struct harvest_size size;
 	const struct match *match; /* NULL: none */
 	bool match_counts;         /* what does not match is not counted as a flow */

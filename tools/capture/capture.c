@@ -104,6 +104,7 @@ static int open_meter(struct capture *c)
 {
 	const struct capture_opts *o = c->opts;
 	const struct meter_opts opts = { .mode = o->mode,
+					 .chain = o->chain,
 					 .size = { .slots = o->flows ? o->flows : SLOTS,
 						   .overflow = OVERFLOW_RECORDS,
 						   .hash = o->hash },

@@ -275,12 +275,15 @@ static int run(struct capture_verb *v)
 		    "filters; --match narrows what is taken",
 		    v->filter.expression);
 	name_selection(v, expression, sizeof(expression));
+	if (sample != SAMPLE_MODE_COPY && !v->watch.priority)
+		watched.chain.priority = CHAIN_LAST_PRIORITY;
 	o = (struct capture_opts){ .ifname = watched.ifname,
 				   .links = watched.links,
 				   .path = v->path,
 				   .match = watched.match,
 				   .expression = expression,
 				   .mode = watched.mode,
+				   .chain = watched.chain,
 				   .sample = sample,
 				   .rate = v->rate,
 				   .flow_rate = v->flow_rate,
