@@ -131,6 +131,9 @@ static int measure(struct setup *s, const struct options *o, uint32_t flows,
 
 	for (i = 0; i < PROGRAMS && !err; i++)
 		err = run_once(s->fd[i], flows * 4 + 1000, &warm);
+	if (!err)
+		err = harvest__run(s->harvest, on_found,
+				   &seen);   /* it sees how many flows there are */
 	s->skel->data->multiplier = 1664525; /* Numerical Recipes, "an even quicker generator" */
 	s->skel->data->increment = 1013904223;
 	for (r = 0; r < o->rounds && !err; r++) {

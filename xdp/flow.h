@@ -149,8 +149,10 @@ struct hash_count {
 struct ctl {
 	__u32 epoch; /* current harvest, from 2 upwards */
 	__u32 free;  /* a slot whose epoch is <= free has been harvested and may be given away */
+	__u32 later; /* 1: so many flows that packets wait for their slots; may change at any time */
+	__u32 pad;
 };
-flow_assert(sizeof(struct ctl) == 8, "ctl");
+flow_assert(sizeof(struct ctl) == 16, "ctl");
 
 /* Sizes and seeds of one table: constants of the load, so that verifier and JIT see immediates. */
 struct table_size {

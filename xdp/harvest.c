@@ -48,6 +48,7 @@ struct harvest {
 	int grace[2]; /* outer and inner map: see grace() */
 	int cpus;
 	uint32_t occupied; /* the fullest CPU's live slots */
+	uint32_t later;    /* so many of them make packets wait */
 	bool pressed;      /* the overflow ring was used since the last harvest */
 	struct cpu_view *cpu;
 	const char *direction;
@@ -216,7 +217,7 @@ static int prepare(struct harvest *h)
 	if (!err)
 		err = map_grace(h);
 	if (!err)
-		*(struct ctl *)h->area[CTL].at = (struct ctl){ .epoch = 2, .free = 0 };
+		*(struct ctl *)h->area[CTL].at = (struct ctl){ .epoch = 2, .later = h->later <= 1 };
 	return err;
 }
 
@@ -237,6 +238,7 @@ int harvest__open(struct harvest **out, const struct harvest_size *size, const c
 	h->size.log_mask = h->size.mask4 * 2 + 1;
 	h->size.overflow_mask = round_pow2(size->overflow) - 1;
 	h->size.hash = size->hash;
+	h->later = size->later ? size->later : HARVEST_LATER;
 	if (size->types && bpf_object__btf(size->types) &&
 	    !btf__load_into_kernel(bpf_object__btf(size->types)))
 		h->types = size->types;
@@ -575,6 +577,7 @@ int harvest__run(struct harvest *h, harvest_fn fn, void *to)
 	if (err)
 		return fail(err, NULL, "harvest the %s table", h->direction);
 	__atomic_store_n(&ctl->free, next_free(h, epoch, free), __ATOMIC_RELEASE);
+	__atomic_store_n(&ctl->later, h->later <= 1 || h->occupied >= h->later, __ATOMIC_RELAXED);
 	return 0;
 }
 

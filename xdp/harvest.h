@@ -12,10 +12,14 @@
 struct bpf_object;
 struct harvest;
 
+#define HARVEST_LATER 32768
+
 struct harvest_size {
 	uint32_t slots; /* for IPv4, a CPU; rounded up to a power of two; half as many for IPv6 */
 	uint32_t overflow; /* records a CPU; rounded up to a power of two */
 	bool hash;         /* the kernel's per-CPU hash instead of our table */
+	uint32_t
+		later; /* live flows of a CPU from which on packets wait for their slots (table.h); 0: HARVEST_LATER; 1: always */
 	/* Opened, not loaded; its maps of the same names say what keys and values are, for bpftool. NULL: not said. Only
 	 * looked at by harvest__open(). */
 	const struct bpf_object *types;

@@ -11,7 +11,6 @@
 
 const volatile __u16 link_number = 0;
 const volatile __u32 link_raw = 0;     /* 1: no Ethernet header (tun, WireGuard) */
-const volatile __u32 at_once = 0;      /* 1: no packet waits for its slot; see table.h */
 const volatile __u32 match_counts = 0; /* 1: what does not match is not counted as a flow */
 const volatile struct sampling sampling = {};
 const volatile struct match match = {};
@@ -249,21 +248,14 @@ static __always_inline int choose(struct xdp_md *ctx, __u32 cpu, struct tally *t
 	return copy(ctx, cpu, t, f);
 }
 
-static __always_inline void count(struct tally *t, __u32 cpu, const struct addition *a)
-{
-	if (at_once || table.hash)
-		table__count(t, cpu, a);
-	else
-		table__later(cpu, a);
-}
-
 /* Nothing but counting: what most runs do, with no value of the longer way in its registers and on its stack. */
-static __always_inline int count_only(struct xdp_md *ctx)
+static __always_inline int count_only(struct xdp_md *ctx, int later)
 {
 	struct frame f = frame__of(ctx);
 	__u32 cpu = bpf_get_smp_processor_id();
 	struct tally *t = table__tally(cpu, link_number);
 	struct parsed p;
+	struct addition a;
 	enum reason why;
 
 	if (!t)
@@ -276,8 +268,11 @@ static __always_inline int count_only(struct xdp_md *ctx)
 		return XDP_PASS;
 	}
 	turn__mark(&p.flow);
-	table__later(cpu,
-		     &(struct addition){ .flow = &p.flow, .count = f.count, .marks = p.marks });
+	a = (struct addition){ .flow = &p.flow, .count = f.count, .marks = p.marks };
+	if (later)
+		table__later(cpu, &a);
+	else
+		table__count(t, cpu, &a);
 	return XDP_PASS;
 }
 
@@ -302,15 +297,18 @@ static __noinline int count_and_choose(struct xdp_md *ctx)
 		return XDP_PASS;
 	}
 	turn__mark(&p.flow);
-	count(t, cpu, &(struct addition){ .flow = &p.flow, .count = f.count, .marks = p.marks });
+	table__count(t, cpu,
+		     &(struct addition){ .flow = &p.flow, .count = f.count, .marks = p.marks });
 	return choose(ctx, cpu, t, &f, &p);
 }
 
 static __always_inline int meter(struct xdp_md *ctx)
 {
-	if (link_raw || match_counts || sampling.mode != SAMPLE_MODE_NONE || at_once || table.hash)
+	if (link_raw || match_counts || sampling.mode != SAMPLE_MODE_NONE || table.hash)
 		return count_and_choose(ctx);
-	return count_only(ctx);
+	if (*(volatile __u32 *)&ctl.later)
+		return count_only(ctx, 1); /* very many flows: see table.h */
+	return count_only(ctx, 0);
 }
 
 SEC("xdp.frags")

@@ -19,12 +19,12 @@
  * put beyond it. Where no slot is free, the packet becomes a record in this CPU's overflow ring (one producer, one
  * consumer); where that is full too, it is counted as lost, by packets and bytes.
  *
- * With many flows nearly each slot comes from memory, and a load that waits for memory holds up all that follows. A
- * store does not, and it too makes the processor fetch the line. So table__later() writes to the slot's line what stands
- * there anyway (the IP version of this table's flows), and counts the packet that came PENDING packets ago, whose line has
- * come meanwhile. What is pending is never lost and never counted twice: there is a ring for even and one for odd
- * epochs, and once user space has raised the epoch and waited for a grace period, nobody is using the other ring any
- * more. What still waits there it takes itself.
+ * With very many flows (user space looks, and sets ctl.later) nearly each slot comes from memory, and a load that
+ * waits for memory holds up all that follows. A store does not, and it too makes the processor fetch the line. So
+ * table__later() writes to the slot's line what stands there anyway (the IP version of this table's flows), and
+ * counts the packet that came PENDING packets ago, whose line has come meanwhile. What is pending is never lost and
+ * never counted twice: there is a ring for even and one for odd epochs, and once user space has raised the epoch and
+ * waited for a grace period, nobody is using the other ring any more. What still waits there it takes itself.
  */
 #include "flow.h"
 #include "parse.h"

@@ -71,14 +71,15 @@ static void pin(int to)
 
 static void open_table(uint32_t slots, uint32_t overflow, bool hash)
 {
-	struct harvest_size size = { .slots = slots, .overflow = overflow, .hash = hash };
+	struct harvest_size size = {
+		.slots = slots, .overflow = overflow, .hash = hash, .later = later ? 1 : UINT32_MAX
+	};
 
 	memset(&t, 0, sizeof(t));
 	assert_int_equal(harvest__open(&t.harvest, &size, "test"), 0);
 	t.skel = meter_bpf__open();
 	assert_non_null(t.skel);
 	t.skel->rodata->look_inside = !probe__kernel_context();
-	t.skel->rodata->at_once = !later;
 	assert_int_equal(harvest__lend(t.harvest, t.skel->obj), 0);
 	assert_int_equal(meter_bpf__load(t.skel), 0);
 }
