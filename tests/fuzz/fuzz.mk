@@ -14,7 +14,7 @@ SANITIZE     := -fsanitize=address,undefined -fno-sanitize-recover=all
 # What each is made of, besides itself and headers.
 FUZZ_match := xdp/match.c xdp/say.c
 FUZZ_pcapng := $(addprefix tools/capture/,pcapng_reader.c pcapng.c owner_comment.c) tools/outputs/output.c
-FUZZ_join  := $(wildcard $(addprefix attrib/,$(addsuffix .c,join flows ask sockets places ties whos pool index)))
+FUZZ_join  := $(wildcard $(addprefix attrib/,$(addsuffix .c,join flows ask behind sockets places ties ways whos pool index)))
 
 # In the log of a failure: what does not help.
 FUZZ_NOISE := ^(\#|INFO:|stat::|Shadow|=?>?  ?0x|  [A-Z].*: +[0-9a-f]{2}|0x)
