@@ -752,7 +752,7 @@ static bool is_counted_there(const struct join *j, const struct flow_view *v, co
 {
 	bool same_side;
 
-	if (!f || f->key.link >= v->key->link || f->round < j->reported ||
+	if (!f || f->key.link >= v->key->link || f->round + 1 < j->reported ||
 	    whos__at(&j->whos, f->who) != v->who)
 		return false;
 	same_side = f->key.sport == v->key->sport && f->key.dport == v->key->dport &&

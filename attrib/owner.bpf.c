@@ -139,6 +139,9 @@ static __always_inline void segments(struct sock *sk, __u32 n[2])
 /* A stream that does not stop has packets between the driver and the socket: no more than one poll of the driver. */
 #define ON_THE_WAY 64
 
+/* One that asks and waits has no more than the peer's last acknowledgement there, and what the new owner was woken by. */
+#define ANSWERS 2
+
 /* A datagram longer than this may be several on the wire. */
 #define SEGMENT_LEAST 536
 
@@ -149,8 +152,7 @@ static __always_inline void between(struct sock *sk, const struct socket_owner *
 		segments(sk, c->between);
 		c->between[0] -= o->used[0];
 		c->between[1] -= o->used[1];
-		if (c->between[1] > 2)
-			c->between[1] += ON_THE_WAY;
+		c->between[1] += c->between[1] > 2 ? ON_THE_WAY : ANSWERS;
 	} else {
 		c->between[0] = sent ? 1 + (__u32)length / SEGMENT_LEAST : 0;
 		c->between[1] = sk->sk_receive_queue.qlen + !sent +
