@@ -30,7 +30,8 @@ struct udp_life {
 	__u32 error;
 	__u8 has_ends;
 	__u8 several; /* peers */
-	__u8 pad[2];
+	__u8 closed;
+	__u8 pad;
 };
 
 struct {
@@ -307,6 +308,7 @@ int udp_on_release(struct bpf_sock *sk)
 
 	if (!life)
 		return ALLOW;
+	life->closed = 1;
 	o = bpf_sk_storage_get(&socket_owners, sk, NULL, 0);
 	if (!is_wanted(o))
 		return ALLOW;
@@ -353,7 +355,7 @@ static __always_inline int walk(struct bpf_iter__bpf_sk_storage_map *ctx, __u8 k
 	struct socket_owner *o;
 	struct udp_counts now;
 
-	if (!sk || !life)
+	if (!sk || !life || life->closed) /* a closed socket is there for a grace period still */
 		return 0;
 	o = bpf_sk_storage_get(&socket_owners, sk, NULL, 0);
 	if (!is_wanted(o))
