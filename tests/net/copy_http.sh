@@ -25,7 +25,7 @@ net__pair 2
 nginx__start "$SRV"
 
 load "by default, where this host has an address" $SRV4
-contains "the reason" "$(cat "$CAP_ERR")" "$SRV_IF carries this host's address $SRV4: --sample copy, which leaves its traffic alone and costs it least"
+contains "the reason" "$(cat "$CAP_ERR")" "$SRV_IF carries this host's address $SRV4: --sample copy, which leaves its traffic alone"
 load "IPv6" "[$SRV6]" --sample copy
 load "generic XDP" $SRV4 --sample copy --mode generic
 load "one in ten packets" $SRV4 --sample copy --rate 10

@@ -213,8 +213,7 @@ static enum sample_mode choose_sample(const struct capture_verb *v, const struct
 		if (!own_address__find(o->ifname[i], address, sizeof(address)))
 			continue;
 		say(SAY_NOTE,
-		    "%s carries this host's address %s: --sample copy, which leaves its traffic alone "
-		    "and costs it least",
+		    "%s carries this host's address %s: --sample copy, which leaves its traffic alone",
 		    o->ifname[i], address);
 		return SAMPLE_MODE_COPY;
 	}
@@ -305,6 +304,22 @@ static int run(struct capture_verb *v)
 	return capture__run(&o);
 }
 
+/* What was parsed is checked, completed and run; the exit code. */
+static int carry_out(struct capture_verb *v, int words, char **word)
+{
+	char *expression = NULL;
+	int code = check(v);
+
+	if (!code)
+		code = check_rotation(v);
+	if (!code)
+		code = take_expression(v, words, word, &expression) ? 1 : 0;
+	if (!code)
+		code = capture_filter__check(&v->filter) ? 2 : run(v);
+	free(expression);
+	return code;
+}
+
 int verb_capture(int argc, char **argv)
 {
 	struct capture_verb v = { .sample = -1 };
@@ -369,23 +384,14 @@ int verb_capture(int argc, char **argv)
 		{},
 	};
 	int first = opt__parse(argc, argv, &usage, opts), code = 2;
-	char *expression = NULL;
 
-	if (first == OPT_HELPED)
-		code = 0;
-	else if (first >= 0)
-		code = check(&v);
-	if (first >= 0 && !code)
-		code = check_rotation(&v);
-	if (first >= 0 && !code)
-		code = take_expression(&v, argc - first, argv + first, &expression) ? 1 : 0;
-	if (first >= 0 && !code)
-		code = capture_filter__check(&v.filter) ? 2 : run(&v);
+	code = first == OPT_HELPED ? 0
+	       : first < 0         ? code
+				   : carry_out(&v, argc - first, argv + first);
 	watch__free(&v.watch);
 	opt_list__free(&v.filter.pids);
 	opt_list__free(&v.filter.comms);
 	opt_list__free(&v.filter.users);
 	opt_list__free(&v.filter.groups);
-	free(expression);
 	return code;
 }
