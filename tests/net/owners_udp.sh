@@ -18,7 +18,7 @@ cat >"$TMP/server.py" <<-'END'
 	    s.sendto(data, peer)
 	END
 cat >"$TMP/client.py" <<-'END'
-	import socket, sys
+	import socket, sys, time
 	host, port, how = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 	s = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
 	s.settimeout(5)
@@ -28,6 +28,8 @@ cat >"$TMP/client.py" <<-'END'
 	    s.send(b"x" * 100) if how == "connected" else s.sendto(b"x" * 100, (host, port))
 	    if how != "blind":
 	        s.recv(2000)
+	    elif i % 50 == 49:
+	        time.sleep(0.01) # a veth drops what comes faster than it is taken
 	END
 
 # start PORT HOW [only6]: a server; $SERVER is its pid

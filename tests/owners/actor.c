@@ -23,6 +23,7 @@ static const char *go_file;
 static unsigned seconds_max = 100;
 static int ready_pipe[2], gate_pipe[2][2];
 static const char *ns[2];
+static const char *volatile waiting = "nothing, but goes on and on";
 
 void say_line(const char *format, ...)
 {
@@ -75,10 +76,28 @@ const char *ns_of(const char *which)
 
 /* ---- waiting for each other ---- */
 
+void waits_for(const char *what)
+{
+	waiting = what;
+}
+
+static void on_alarm(int signal)
+{
+	char line[160];
+	int n = snprintf(line, sizeof(line), "actor (%s, port %d): hangs: waits for %s\n", side,
+			 port, waiting);
+
+	(void)signal;
+	if (write(STDERR_FILENO, line, n) != n)
+		_exit(2);
+	_exit(1);
+}
+
 static void wait_byte(int fd)
 {
 	char byte;
 
+	waits_for("the other side's word");
 	if (read(fd, &byte, 1) != 1)
 		_exit(1); /* the other one failed, and said why */
 }
@@ -100,6 +119,7 @@ void gate__wait(void)
 
 void wait_for_tool(void)
 {
+	waits_for("the tool");
 	while (access(go_file, F_OK))
 		usleep(20000);
 }
@@ -119,6 +139,7 @@ void reap(pid_t child)
 {
 	int status;
 
+	waits_for("a child's end");
 	must(waitpid(child, &status, 0), "wait for a child");
 	if (status) {
 		fprintf(stderr, "actor (%s, port %d): a child ended with %d\n", side, port, status);
@@ -213,6 +234,7 @@ int main(int argc, char **argv)
 
 	if (argc == 1)
 		return 0;
+	signal(SIGALRM, on_alarm);
 	if (argc == 3 && !strcmp(argv[1], "--serve-3")) /* started by socket activation */
 		return port = atoi(argv[2]), side = "srv", answers(tcp_accept(3), -1), 0;
 	if (argc == 4 && !strcmp(argv[1], "--go-on")) /* the same process, another program */

@@ -55,6 +55,9 @@ _Noreturn void die(const char *what); /* with errno */
 _Noreturn void skip(const char *why);
 int must(int result, const char *what);
 
+/* What we are about to wait for: said by a process that hangs. */
+void waits_for(const char *what);
+
 /* The client begins when the server said ready(). gate__open() lets the other side pass gate__wait() once. */
 void ready(void);
 void gate__open(void);
@@ -89,6 +92,12 @@ void drain(int fd);                            /* until its end */
 void duplex(int fd, size_t give, size_t take); /* both at once */
 void asks(int fd, int n);                      /* sends 64 bytes, and reads 64 */
 void answers(int fd, int n);                   /* the other way around; below 0: until the end */
+
+/*
+ * A datagram may be lost. Each is numbered, and asked again until its answer comes: how many were sent. The answer begins
+ * with the same number.
+ */
+int udp_ask(int fd, uint32_t number, size_t size);
 
 /* Counts the packets of our port in this namespace, by nftables. */
 void witness__begin(const char *proto);

@@ -106,28 +106,15 @@ static void reuseport_serve(const struct scenario *s)
 	pause();
 }
 
-static void udp_answers(int fd, int n)
-{
-	struct sockaddr_in from;
-	char data[2048];
-
-	for (; n > 0; n--) {
-		socklen_t size = sizeof(from);
-		int got = must(recvfrom(fd, data, sizeof(data), 0, (struct sockaddr *)&from, &size),
-			       "receive");
-
-		must(sendto(fd, data, got, 0, (struct sockaddr *)&from, size), "answer");
-	}
-}
-
 /* The connected one that accepts a datagram's sender says so: another port, another worker. */
 static void udp_worker(int fd)
 {
 	struct sockaddr_in from;
-	char data[2048];
+	uint32_t data[512];
 	socklen_t size;
 	int n;
 
+	waits_for("datagrams");
 	while (size = sizeof(from),
 	       (n = recvfrom(fd, data, sizeof(data), 0, (struct sockaddr *)&from, &size)) >= 0) {
 		if (!*data)
@@ -159,18 +146,14 @@ static void reuseport_udp_serve(const struct scenario *s)
 
 static void udp_call(const struct scenario *s)
 {
-	char data[100];
 	int i, k;
 
 	for (i = 0; i < s->n; i++) {
 		int fd = udp_socket_to(s->host, port);
 
 		own("udp", fd);
-		for (k = 0; k < 20; k++) {
-			data[0] = k;
-			must(send(fd, data, sizeof(data), 0), "send");
-			must(recv(fd, data, sizeof(data), 0), "receive");
-		}
+		for (k = 0; k < 20; k++)
+			udp_ask(fd, k, 100);
 		close(fd);
 	}
 }
@@ -304,6 +287,19 @@ static void go_on(int fd)
 	_exit(0);
 }
 
+/* What we sent has arrived, so nobody sends it again. */
+static void settle(int fd)
+{
+	struct tcp_info info;
+	socklen_t n;
+
+	waits_for("acknowledgements");
+	while (n = sizeof(info),
+	       !must(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n), "TCP_INFO") &&
+		       info.tcpi_unacked)
+		usleep(10000);
+}
+
 static int begin(const struct scenario *s)
 {
 	int listener = tcp_listen(family_of(s->host), 64), fd;
@@ -312,6 +308,7 @@ static int begin(const struct scenario *s)
 	ready();
 	fd = tcp_accept(listener);
 	answers(fd, s->n);
+	settle(fd);
 	own_counted("tcp", fd, witness__rest());
 	return fd;
 }
@@ -439,6 +436,23 @@ static void own_share(const char *proto, int packets)
 	say_line("share %s %s %d * %d %d", side, proto, port, getpid(), packets);
 }
 
+/* Until that number was answered. The share is said first: who has his answer may be the end of us. */
+static void udp_answers(int fd, uint32_t last)
+{
+	struct sockaddr_in from;
+	uint32_t data[512];
+
+	waits_for("a datagram");
+	do {
+		socklen_t size = sizeof(from);
+		int got = must(recvfrom(fd, data, sizeof(data), 0, (struct sockaddr *)&from, &size),
+			       "receive");
+
+		own_share("udp", 2);
+		must(sendto(fd, data, got, 0, (struct sockaddr *)&from, size), "answer");
+	} while (*data != last);
+}
+
 /* Unconnected: nothing but the local port is known of it, so a harvest with both owners in it is nobody's. */
 static void udp_passed_serve(const struct scenario *s)
 {
@@ -450,14 +464,11 @@ static void udp_passed_serve(const struct scenario *s)
 	if (!other) {
 		fd = take(channel[1]);
 		gate__open();
-		own_share("udp", 2 * s->n);
-		udp_answers(fd, s->n);
-		_exit(0);
+		udp_answers(fd, UINT32_MAX);
 	}
 	fd = udp_bind(family_of(s->host), false);
-	own_share("udp", 2 * s->n);
 	ready();
-	udp_answers(fd, s->n);
+	udp_answers(fd, s->n - 1);
 	pass(channel[0], fd);
 	close(fd);
 	reap(other);
@@ -465,12 +476,14 @@ static void udp_passed_serve(const struct scenario *s)
 
 static void udp_asks_twice(const struct scenario *s)
 {
-	int fd = udp_socket_to(s->host, port);
+	int fd = udp_socket_to(s->host, port), i;
 
 	own("udp", fd);
-	asks(fd, s->n);
-	gate__wait();
-	asks(fd, s->n);
+	for (i = 0; i < 2 * s->n; i++) {
+		if (i == s->n)
+			gate__wait();
+		udp_ask(fd, i, 64);
+	}
 }
 
 static int segments(int fd)
@@ -521,21 +534,18 @@ static void udp_shared_serve(const struct scenario *s)
 
 	for (i = 0; i < WORKERS; i++)
 		if (!spawn())
-			while (1) {
-				udp_answers(fd, 1);
-				own_share("udp", 2);
-			}
+			udp_answers(fd, UINT32_MAX);
 	ready();
 	pause();
 }
 
 static void udp_asks(const struct scenario *s)
 {
-	int fd = udp_socket_to(s->host, port);
+	int fd = udp_socket_to(s->host, port), i;
 
 	own("udp", fd);
-	asks(fd, s->n);
-	usleep(200000);
+	for (i = 0; i < s->n; i++)
+		udp_ask(fd, i, 64);
 }
 
 /* One connection, which two processes answer by turns. */

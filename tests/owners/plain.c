@@ -46,6 +46,17 @@ static void tcp_call(const struct scenario *s)
 	}
 }
 
+/* They may be accepted in another order than they connected in: nobody waits before all is sent. */
+static void all_at_once(const int fd[PARALLEL], size_t give, size_t take)
+{
+	int i;
+
+	for (i = 0; i < PARALLEL; i++)
+		send_all(fd[i], give);
+	for (i = 0; i < PARALLEL; i++)
+		receive_all(fd[i], take);
+}
+
 static void burst_serve(const struct scenario *s)
 {
 	int listener = tcp_listen(listens(s), 128), i, fd[PARALLEL];
@@ -54,8 +65,7 @@ static void burst_serve(const struct scenario *s)
 	ready();
 	for (i = 0; i < PARALLEL; i++)
 		fd[i] = tcp_accept(listener);
-	for (i = 0; i < PARALLEL; i++)
-		duplex(fd[i], s->down, s->up);
+	all_at_once(fd, s->down, s->up);
 }
 
 static void burst_call(const struct scenario *s)
@@ -66,8 +76,7 @@ static void burst_call(const struct scenario *s)
 		fd[i] = tcp_socket_to(s->host, port);
 		own("tcp", fd[i]);
 	}
-	for (i = 0; i < PARALLEL; i++)
-		duplex(fd[i], s->up, s->down);
+	all_at_once(fd, s->up, s->down);
 }
 
 /* A byte now and then, both ways. */
@@ -99,19 +108,18 @@ static void drip_call(const struct scenario *s)
 	drain(fd);
 }
 
-/* UDP: answers where the scenario has answers; until nothing has come for a while. */
+/* UDP: answers where the scenario has answers, until it is told to end. */
 static void udp_serve(const struct scenario *s)
 {
-	struct timeval patience = { .tv_sec = s->older ? 30 : 1 };
 	int fd = udp_bind(listens(s), false);
 	struct sockaddr_in6 from;
 	char data[65536];
 	socklen_t size;
 	int n;
 
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	own_port("udp");
 	ready();
+	waits_for("datagrams");
 	while (size = sizeof(from),
 	       (n = recvfrom(fd, data, sizeof(data), 0, (struct sockaddr *)&from, &size)) >= 0)
 		if (s->down)
@@ -121,18 +129,16 @@ static void udp_serve(const struct scenario *s)
 
 static void udp_call(const struct scenario *s)
 {
-	int fd = udp_socket_to(s->host, port), i;
-	struct timeval patience = { .tv_sec = 2 };
+	int fd = udp_socket_to(s->host, port), i, sent = 0;
 	char data[65536] = "";
 
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	own("udp", fd);
-	for (i = 0; i < s->n; i++) {
-		must(send(fd, data, s->up, 0), "send");
+	for (i = 0; i < s->n; i++)
 		if (s->down)
-			must(recv(fd, data, sizeof(data), 0), "receive the answer");
-	}
-	say_line("sent %s udp %d %d %d", side, local_port(fd), port, s->n);
+			sent += udp_ask(fd, i, s->up);
+		else
+			sent += !!must(send(fd, data, s->up, 0), "send");
+	say_line("sent %s udp %d %d %d", side, local_port(fd), port, sent);
 }
 
 /* Accepts, and does nothing more. */

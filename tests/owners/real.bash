@@ -70,14 +70,24 @@ real__nginx_curl() {
     real__end
 }
 
+# real__patiently CMD...: while the server still tidies up after the last one, it refuses others
+real__patiently() {
+    local i
+    for ((i = 0; i < 20; i++)); do
+        sleep 0.5
+        "$@" && return
+    done
+    return 1
+}
+
 real__iperf3_tcp() {
     real__need iperf3
     real__serve "$SRV" iperf3 -s -p "$1"
     eventually 20 real__listens "$1" || return 1
     real__claim srv tcp "$1" '*' "$SERVED"
     PROTO=tcp real__call "$1" iperf3 -c "$SRV4" -p "$1" -n 20M || return 1
-    sleep 0.5 # it tidies up, and refuses others meanwhile
-    PROTO=tcp real__call "$1" iperf3 -c "$SRV4" -p "$1" -n 20M -R || return 1
+    PROTO=tcp
+    real__patiently real__call "$1" iperf3 -c "$SRV4" -p "$1" -n 20M -R || return 1
     real__end
 }
 

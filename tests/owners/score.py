@@ -10,7 +10,7 @@ import re
 import sys
 
 LEAST = 99.9  # per cent of the packets that have an owner
-HANDSHAKE = 6 # packets of a connection that may come before its owner shows
+HANDSHAKE = 10 # packets of a connection that may come before its owner shows, some of them sent again
 SLACK = 10    # packets of a shared connection's beginning and end
 HOWS = ("exact", "bound", "listener", "snapshot")
 

@@ -106,6 +106,7 @@ int udp_bind(int family, bool reuseport)
 
 int tcp_accept(int listener)
 {
+	waits_for("a connection");
 	return must(accept4(listener, NULL, NULL, 0), "accept");
 }
 
@@ -115,6 +116,7 @@ static int socket_to(const char *host, int to, int type)
 	union address a;
 	socklen_t n = address(&a, host, to);
 
+	waits_for("being connected");
 	must(connect(fd, &a.any, n), "connect");
 	return fd;
 }
@@ -161,12 +163,14 @@ void own_counted(const char *proto, int fd, long packets)
 
 void send_all(int fd, size_t n)
 {
+	waits_for("room to send");
 	while (n)
 		n -= must(send(fd, bulk, n < sizeof(bulk) ? n : sizeof(bulk), 0), "send");
 }
 
 void receive_all(int fd, size_t n)
 {
+	waits_for("what should be received");
 	while (n) {
 		int got = must(recv(fd, bulk, n < sizeof(bulk) ? n : sizeof(bulk), 0), "receive");
 
@@ -180,6 +184,7 @@ void receive_all(int fd, size_t n)
 
 void drain(int fd)
 {
+	waits_for("a connection's end");
 	while (must(recv(fd, bulk, sizeof(bulk), 0), "receive"))
 		;
 }
@@ -191,6 +196,7 @@ static size_t some(size_t n)
 
 void duplex(int fd, size_t give, size_t take)
 {
+	waits_for("the rest of what goes both ways");
 	while (give || take) {
 		struct pollfd p = { .fd = fd,
 				    .events = (give ? POLLOUT : 0) | (take ? POLLIN : 0) };
@@ -222,6 +228,7 @@ void answers(int fd, int n)
 {
 	char message[MESSAGE];
 
+	waits_for("a question");
 	while (n--) {
 		int got = must(recv(fd, message, sizeof(message), MSG_WAITALL), "receive");
 
@@ -229,6 +236,34 @@ void answers(int fd, int n)
 			return;
 		must(send(fd, message, sizeof(message), 0), "send");
 	}
+}
+
+/* An older answer may come late. */
+static bool is_answered(int fd, uint32_t number)
+{
+	uint32_t answer;
+
+	while (recv(fd, &answer, sizeof(answer), 0) >= 0)
+		if (answer == number)
+			return true;
+	if (errno != EAGAIN)
+		die("receive an answer");
+	return false;
+}
+
+int udp_ask(int fd, uint32_t number, size_t size)
+{
+	struct timeval patience = { .tv_usec = 300000 };
+	int sent = 0;
+
+	waits_for("an answer");
+	must(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), "SO_RCVTIMEO");
+	memcpy(bulk, &number, sizeof(number));
+	do {
+		must(send(fd, bulk, size, 0), "ask");
+		sent++;
+	} while (!is_answered(fd, number));
+	return sent;
 }
 
 /* ---- an independent count ---- */
@@ -271,6 +306,7 @@ long witness__rest(void)
 {
 	long before, now = witness__read();
 
+	waits_for("the counters to rest");
 	do {
 		before = now;
 		usleep(150000);
