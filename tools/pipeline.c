@@ -41,8 +41,7 @@ struct watch {
 struct watched {
 	char asked[IF_NAMESIZE]; /* by this name it is looked for when it is made again */
 	struct link_state now;
-	struct count first[2],
-		past[2]; /* driver's counters when we came, and of former lives: received, sent */
+	struct driver_watch driver[2]; /* received, sent */
 	char attach[32];
 };
 
@@ -280,27 +279,14 @@ static void report(struct pipeline *p, uint64_t now)
 }
 
 /* The driver's counters as they are now; a name that means another interface by now is left alone. */
-static void refresh(struct watched *w)
+static void see_driver(struct watched *w, void (*see)(struct driver_watch *, const struct count *))
 {
 	struct link_state now;
 
-	if (!w->now.gone && !monitor__ask(w->now.name, &now) && now.ifindex == w->now.ifindex) {
-		w->now.received = now.received;
-		w->now.sent = now.sent;
-	}
-}
-
-/* What the driver counted while we watched, former lives of the interface included. */
-static struct count driver_count(const struct watched *w, bool sent)
-{
-	const struct count *now = sent ? &w->now.sent : &w->now.received;
-	struct count n = w->past[sent];
-
-	if (!w->now.gone) {
-		n.packets += now->packets - w->first[sent].packets;
-		n.bytes += now->bytes - w->first[sent].bytes;
-	}
-	return n;
+	if (w->now.gone || monitor__ask(w->now.name, &now) || now.ifindex != w->now.ifindex)
+		return;
+	see(&w->driver[0], &now.received);
+	see(&w->driver[1], &now.sent);
 }
 
 static void fill_line(struct pipeline *p, unsigned link, bool sent)
@@ -314,7 +300,7 @@ static void fill_line(struct pipeline *p, unsigned link, bool sent)
 		.direction = sent ? "transmit" : "receive",
 		.attach = sent ? "" : p->link[link].attach,
 		.has_driver = true,
-		.driver = driver_count(&p->link[link], sent),
+		.driver = driver_watch__range(&p->link[link].driver[sent]),
 	};
 	l->cpus = harvest__cpus(h);
 	l->cpu = &p->cpu[(link * 2 + sent) * l->cpus];
@@ -428,16 +414,30 @@ static int attach_egress(struct pipeline *p, unsigned link)
 }
 
 /* Attached: from here on the driver's counters are compared with ours. */
-static int begin_link(struct pipeline *p, unsigned link)
+static int begin_link(struct pipeline *p, unsigned link, const struct link_state *before)
 {
 	struct watched *w = &p->link[link];
 	int err = monitor__ask(p->name[link], &w->now);
 
-	w->first[0] = w->now.received;
-	w->first[1] = w->now.sent;
+	if (err)
+		return fail(err, NULL, "read the counters of %s", p->name[link]);
+	driver_watch__begin(&w->driver[0], &before->received, &w->now.received);
+	driver_watch__begin(&w->driver[1], &before->sent, &w->now.sent);
 	note_attachment(p, link);
 	join__set_ifindex(p->join, link, w->now.ifindex);
-	return err ? fail(err, NULL, "read the counters of %s", p->name[link]) : 0;
+	return 0;
+}
+
+static int attach_link(struct pipeline *p, unsigned link)
+{
+	struct link_state before;
+	int err = monitor__ask(p->name[link], &before);
+
+	if (!err)
+		err = attach_egress(p, link);
+	if (!err)
+		err = meter__attach(p->meter, link);
+	return err ? err : begin_link(p, link, &before);
 }
 
 /* The owners are known before the first packet is counted. */
@@ -454,13 +454,8 @@ static int attach_all(struct pipeline *p)
 	}
 	if (!err && p->owners)
 		err = owners__snapshot(p->owners);
-	for (i = 0; i < p->opts.links && !err; i++) {
-		err = attach_egress(p, i);
-		if (!err)
-			err = meter__attach(p->meter, i);
-		if (!err)
-			err = begin_link(p, i);
-	}
+	for (i = 0; i < p->opts.links && !err; i++)
+		err = attach_link(p, i);
 	return err;
 }
 
@@ -493,18 +488,14 @@ static int watch_timer(struct pipeline *p)
 static void link_gone(struct pipeline *p, unsigned link, const struct link_state *last)
 {
 	struct watched *w = &p->link[link];
-	unsigned sent;
 
 	say(SAY_NOTE,
 	    "%s was deleted or moved away: its counts are kept, and it is watched again when it comes back",
 	    w->now.name);
-	/* A device on its way out may have forgotten a part (a veth its peer's): counters never go back. */
-	if (last->received.packets > w->now.received.packets)
-		w->now.received = last->received;
-	if (last->sent.packets > w->now.sent.packets)
-		w->now.sent = last->sent;
-	for (sent = 0; sent < 2; sent++)
-		w->past[sent] = driver_count(w, sent);
+	driver_watch__see(&w->driver[0], &last->received);
+	driver_watch__see(&w->driver[1], &last->sent);
+	driver_watch__gone(&w->driver[0]);
+	driver_watch__gone(&w->driver[1]);
 	w->now.gone = true;
 }
 
@@ -517,7 +508,7 @@ static void link_back(struct pipeline *p, unsigned link)
 		return;
 	snprintf(w->now.name, sizeof(w->now.name), "%s", w->asked);
 	if (meter__renew(p->meter, link, w->asked) || attach_egress(p, link) ||
-	    begin_link(p, link)) {
+	    begin_link(p, link, &now)) {
 		w->now.gone = true;
 		return;
 	}
@@ -541,6 +532,8 @@ static void link_changed(struct pipeline *p, unsigned link, const struct link_st
 		say(SAY_NOTE, "%s has %u receive queues now (had %u)", s->name, s->queues,
 		    was->queues);
 	*was = *s;
+	driver_watch__see(&p->link[link].driver[0], &s->received);
+	driver_watch__see(&p->link[link].driver[1], &s->sent);
 }
 
 static void on_link(void *to, const struct link_state *s)
@@ -676,10 +669,12 @@ static void finish(struct pipeline *p)
 {
 	unsigned i;
 
+	for (i = 0; i < p->opts.links; i++)
+		see_driver(&p->link[i], driver_watch__see);
 	egress__detach(p->egress);
 	meter__detach(p->meter);
 	for (i = 0; i < p->opts.links; i++)
-		refresh(&p->link[i]);
+		see_driver(&p->link[i], driver_watch__end);
 	read_owners(p);
 	if (!harvest(p, now_ns()))
 		harvest(p, now_ns());

@@ -80,7 +80,8 @@ compare() {
         is "$what: all that has a name in $direction" "$(named $direction)" "$(seen $direction)"
         is "$what: lost in $direction" "$(line $direction .lost.packets)" 0
     done
-    is "$what: what the ledger says of the driver" "$(line receive .driver.packets) $(line transmit .driver.packets)" "$rx $tx"
+    is "$what: what the ledger says of the driver" \
+        "$(line receive .driver.least.packets) $(line transmit .driver.most.packets)" "$rx $tx"
     is "$what: what the flow records add up to" "$(sums "$TMP/flows")" "$(flows receive) $(flows transmit)"
 }
 

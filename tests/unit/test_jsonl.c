@@ -350,7 +350,7 @@ static void fill_lines(void)
 	lines[0].tally.reason[REASON_FLOW] = (struct count){ 6, 600 };
 	lines[0].tally.reason[REASON_ARP] = (struct count){ 3, 300 };
 	lines[0].has_driver = true;
-	lines[0].driver = (struct count){ 11, 1100 };
+	lines[0].driver = (struct driver_range){ { 10, 1000 }, { 11, 1100 } };
 	lines[0].tally.sample[SAMPLE_COPIED] = (struct count){ 2, 200 };
 	lines[1] = (struct ledger_line){ .ifname = "eth0", .direction = "transmit", .attach = "" };
 	lines[1].tally.reason[REASON_OTHER_L4] = (struct count){ 1, 1 };
@@ -370,7 +370,8 @@ static void writes_the_ledger(void **state)
 		{ "wirewho.ledger.lines.0.arp", "{\"packets\":3,\"bytes\":300}" },
 		{ "wirewho.ledger.lines.0.difference", "1" },
 		{ "wirewho.ledger.lines.0.difference_bytes", "100" },
-		{ "wirewho.ledger.lines.0.driver", "{\"packets\":11,\"bytes\":1100}" },
+		{ "wirewho.ledger.lines.0.driver",
+		  "{\"least\":{\"packets\":10,\"bytes\":1000},\"most\":{\"packets\":11,\"bytes\":1100}}" },
 		{ "wirewho.ledger.lines.0.samples", "{\"copied\":{\"packets\":2,\"bytes\":200}}" },
 		{ "wirewho.ledger.lines.1.attach", "-" },
 		{ "wirewho.ledger.lines.1.samples", "-" },
@@ -413,7 +414,7 @@ static void prints_the_ledger(void **state)
 	assert_string_equal(
 		text,
 		"eth0 receive: 10 packets, 1000 bytes = 6 flow, 3 arp; "
-		"difference 1; driver 11; samples: 2 copied\n"
+		"difference 1; driver 10 to 11; samples: 2 copied\n"
 		"eth0 transmit: 0 packets, 0 bytes = 1 other_l4; difference -1\n"
 		"owners: 100.00% of packets (100.00% of bytes) exact, 0.00% of packets (0.00% of bytes) "
 		"none\n"

@@ -193,7 +193,9 @@ static json_t *line__json(const struct ledger_line *l)
 	json_object_set_new(line, "difference_bytes",
 			    json_integer(ledger_line__difference_bytes(l)));
 	if (l->has_driver)
-		json_object_set_new(line, "driver", json_count(&l->driver));
+		json_object_set_new(line, "driver",
+				    json_pack("{s:o, s:o}", "least", json_count(&l->driver.least),
+					      "most", json_count(&l->driver.most)));
 	if (l->cpus)
 		json_object_set_new(line, "cpus", cpus__json(l));
 	add_counts(samples, l->tally.sample, sample_names, SAMPLE_N, false);

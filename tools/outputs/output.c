@@ -61,6 +61,14 @@ static void print_counts(FILE *to, const struct count *count, const char *const 
 	}
 }
 
+/* One number at rest, two in the middle of traffic. */
+static void print_driver(FILE *to, const struct driver_range *d)
+{
+	fprintf(to, "; driver %llu", (unsigned long long)d->least.packets);
+	if (d->least.packets != d->most.packets)
+		fprintf(to, " to %llu", (unsigned long long)d->most.packets);
+}
+
 static void print_line(FILE *to, const struct ledger_line *l)
 {
 	fprintf(to, "%s%s%s: %llu packets, %llu bytes", l->ifname, *l->ifname ? " " : "",
@@ -69,7 +77,7 @@ static void print_line(FILE *to, const struct ledger_line *l)
 	print_counts(to, l->tally.reason, reason_names, REASON_N, " = ");
 	fprintf(to, "; difference %lld", (long long)ledger_line__difference(l));
 	if (l->has_driver)
-		fprintf(to, "; driver %llu", (unsigned long long)l->driver.packets);
+		print_driver(to, &l->driver);
 	print_counts(to, l->tally.sample, sample_names, SAMPLE_N, "; samples: ");
 	fputc('\n', to);
 }

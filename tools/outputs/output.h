@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include "attrib/join.h"
 #include "attrib/process.h"
+#include "tools/driver.h"
 #include "xdp/flow.h"
 
 /* What an output may need to know of the run; lives longer than the output. */
@@ -35,10 +36,10 @@ struct ledger_line {
 	const char *ifname;
 	const char *direction; /* "receive" or "transmit"; offline "read" */
 	struct tally tally;
-	const char *attach;  /* "native, direct", ...; "" where it does not apply */
-	bool has_driver;     /* false offline */
-	struct count driver; /* what the driver itself counted meanwhile (ip -s link) */
-	struct tally *cpu;   /* the same a CPU; cpus 0 offline */
+	const char *attach;         /* "native, direct", ...; "" where it does not apply */
+	bool has_driver;            /* false offline */
+	struct driver_range driver; /* what the driver itself counted meanwhile (ip -s link) */
+	struct tally *cpu;          /* the same a CPU; cpus 0 offline */
 	int cpus;
 };
 
