@@ -15,7 +15,8 @@ static const struct verb verbs[] = {
 	{ "run", verb_run, "the daemon: counts, names and writes every flow to all outputs" },
 	{ "capture", verb_capture, "packets to a pcapng file, each with its process" },
 	{ "read", verb_read, "flows out of a pcap or pcapng file, by the same parser" },
-	{ "trace", verb_trace, "events and counts as they happen: execs, syscalls" },
+	{ "trace", verb_trace,
+	  "execs, system calls, TCP states, UDP sockets, packets, as they happen" },
 	{ "doctor", verb_doctor, "what this host can do, what is in the way, and the exact fix" },
 	{ "cleanup", verb_cleanup, "remove what a killed run left behind, and nothing else" },
 };

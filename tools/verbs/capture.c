@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -217,7 +218,7 @@ static enum sample_mode choose_sample(const struct capture_verb *v, const struct
 		    o->ifname[i], address);
 		return SAMPLE_MODE_COPY;
 	}
-	if (!v->force)
+	if (!v->force && if_nametoindex(o->ifname[0]))
 		say(SAY_NOTE,
 		    "this host receives nothing through %s: --sample tap, which takes the packets off the wire",
 		    o->links > 1 ? "these interfaces" : o->ifname[0]);
