@@ -1,21 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
-#   make bench                 .build/bench/{cost,path,join,xsk,capture,generator}; each says with --help what it measures
-#   bench/service              what watching costs a web server; it is a script, and needs make all bench before
+#   make benches               .build/bench/{cost,path,join,xsk,capture,generator}; each says with --help what it measures
+#   make bench [QUICK=1]       installs what is missing, builds, runs bench/run; [ONLY=NAME,...] for parts of it
 
 BENCH     := $(addprefix $(OUT)/bench/,cost path join xsk capture generator)
 BENCH_BPF := $(wildcard bench/*.bpf.c)
 BENCH_SRC := $(filter-out $(BENCH_BPF),$(wildcard bench/*.c))
 BENCH_OBJ := $(BENCH_SRC:%.c=$(OUT)/%.o)
 
-.PHONY: bench
+.PHONY: bench benches
 
-bench: $(BENCH) $(OUT)/bench/pass.bpf.o
+bench: benches
+benches: $(BENCH) $(OUT)/bench/pass.bpf.o
 objects: $(BENCH_OBJ)
 unit: $(OUT)/bench/generator # what the net tests send with
 
 $(BENCH_OBJ): | $(BENCH_BPF:%.bpf.c=$(OUT)/%.skel.h)
-$(OUT)/bench/generator: $(OUT)/bench/generate.o $(OUT)/bench/generator.o
+$(OUT)/bench/generator: $(addprefix $(OUT)/bench/,generate.o generator.o pktgen.o packets.o)
 $(OUT)/bench/path: $(OUT)/bench/generator.o $(OUT)/bench/room.o
 $(OUT)/bench/capture: $(OUT)/bench/generator.o $(OUT)/bench/room.o
 $(OUT)/bench/xsk: $(OUT)/bench/generator.o $(OUT)/bench/room.o $(OUT)/bench/bare.o $(filter $(OUT)/tools/%,$(LIBOBJ))

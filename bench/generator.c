@@ -25,9 +25,7 @@
 #include "generator_draws.h"
 #include "bench/generator.skel.h"
 
-#define FRAME_MOST 3400 /* a live frame's page also holds its headroom and its description */
 #define CALL_FRAMES 65536
-#define FIRST_FLOW 0x0a000000u
 #define ZIPF_FLOWS (1u << 24)
 #define PACES 2000 /* calls a second when the rate is limited, if that is a frame or more each */
 
@@ -36,7 +34,7 @@ struct generator {
 	struct generator_bpf *skel;
 	unsigned ifindex;
 	int netns, anchor, err;
-	unsigned char frame[FRAME_MOST];
+	unsigned char frame[GENERATOR_FRAME_MOST];
 };
 
 int generator__pin(unsigned cpu)
@@ -156,14 +154,13 @@ static void fill_ip6(unsigned char *ip, const struct generator_opts *o)
 	ip[39] = 1;
 }
 
-static void fill(struct generator *g)
+void generator__frame(unsigned char *frame, const struct generator_opts *o)
 {
 	static const unsigned char ethernet[] = { 2, 0, 0, 0, 0x77, 2, 2, 0, 0, 0, 0x77, 1 };
-	const struct generator_opts *o = &g->opts;
-	unsigned char *ip = g->frame + ETH_HLEN, *l4 = ip + (o->ip6 ? 40 : 20);
+	unsigned char *ip = frame + ETH_HLEN, *l4 = ip + (o->ip6 ? 40 : 20);
 
-	memcpy(g->frame, ethernet, sizeof(ethernet));
-	write16(g->frame + 12, o->ip6 ? ETH_P_IPV6 : ETH_P_IP);
+	memcpy(frame, ethernet, sizeof(ethernet));
+	write16(frame + 12, o->ip6 ? ETH_P_IPV6 : ETH_P_IP);
 	if (o->ip6)
 		fill_ip6(ip, o);
 	else
@@ -171,11 +168,16 @@ static void fill(struct generator *g)
 	write16(l4, 40000);
 	write16(l4 + 2, 443);
 	if (o->udp) {
-		write16(l4 + 4, o->size - (l4 - g->frame));
+		write16(l4 + 4, o->size - (l4 - frame));
 	} else {
 		l4[12] = 0x50;
 		l4[13] = 0x10; /* ACK */
 	}
+}
+
+unsigned generator__place(const struct generator_opts *o)
+{
+	return ETH_HLEN + (o->ip6 ? 20 : 12);
 }
 
 /* ---- making and taking down ---- */
@@ -186,7 +188,7 @@ static uint64_t common_factor(uint64_t a, uint64_t b)
 }
 
 /* Near the golden section, where a walk spreads best. */
-static uint64_t step_for(uint64_t flows)
+uint64_t generator__step(uint64_t flows)
 {
 	uint64_t step = flows * 0.6180339887 + 1;
 
@@ -239,12 +241,16 @@ static int load(struct generator *g)
 	g->skel->rodata->ip_at = ETH_HLEN + (o->ip6 ? 4 : 2);
 	g->skel->rodata->ip_less = ETH_HLEN + (o->ip6 ? 40 : 0);
 	g->skel->rodata->l4_at = o->udp ? headers(o) - 8 + 4 : 0;
-	g->skel->rodata->place = ETH_HLEN + (o->ip6 ? 20 : 12);
-	g->skel->rodata->first = FIRST_FLOW;
+	g->skel->rodata->place = generator__place(o);
+	g->skel->rodata->first = GENERATOR_FIRST_FLOW;
 	g->skel->rodata->flows = o->flows;
-	g->skel->rodata->step = step_for(o->flows);
+	g->skel->rodata->step = generator__step(o->flows);
 	g->skel->rodata->action = o->alone ? XDP_DROP : XDP_TX;
 	err = generator_bpf__load(g->skel);
+	if (!err && o->parts) {
+		g->skel->bss->number = o->flows / o->parts * o->part;
+		g->skel->bss->made = (uint64_t)DRAWS / o->parts * o->part;
+	}
 	return err || o->zipf <= 0 ? err : draw(g);
 }
 
@@ -286,9 +292,9 @@ static int check(const struct generator_opts *o)
 		    (unsigned long long)o->flows, ZIPF_FLOWS);
 		return -EINVAL;
 	}
-	if (o->size < headers(o) || o->size > FRAME_MOST) {
+	if (o->size < headers(o) || o->size > GENERATOR_FRAME_MOST) {
 		say(SAY_ERROR, "a frame of %u bytes cannot be made: %u to %u can", o->size,
-		    headers(o), FRAME_MOST);
+		    headers(o), GENERATOR_FRAME_MOST);
 		return -EINVAL;
 	}
 	return 0;
@@ -311,7 +317,7 @@ int generator__open(struct generator **out, const struct generator_opts *asked)
 	g->opts = opts;
 	g->netns = g->anchor = -1;
 	g->ifindex = if_nametoindex(opts.ifname);
-	fill(g);
+	generator__frame(g->frame, &opts);
 	err = g->ifindex ? load(g) : -ENODEV;
 	if (!err)
 		err = anchor(g);
@@ -424,15 +430,16 @@ static int settle(const struct generator *g, uint64_t sent, uint64_t refused, st
 
 int generator__send(struct generator *g, uint64_t frames, double seconds, struct generated *out)
 {
+	bool counts = !g->opts.alone && !g->opts.parts;
 	uint64_t sent = 0, refused = 0;
 	int err = 0;
 
 	*out = (struct generated){ 0 };
-	if (!g->opts.alone)
+	if (counts)
 		err = read_counters(g, &sent, &refused);
 	if (!err)
 		err = send_all(g, frames, seconds, out);
-	if (!err && !g->opts.alone)
+	if (!err && counts)
 		err = settle(g, sent, refused, out);
 	return err;
 }

@@ -8,8 +8,8 @@
  *
  * Flow n differs from flow 0 in the source address only: 10.0.0.0 + n, or fd77::a00:0 + n. The order is a walk by a
  * constant step with the full period: each of N flows once in N frames, and neighbours in time are far apart in number.
- * With 2^32 flows none comes twice. By Zipf's law the order is 262 144 draws, the same in every run, over and over. Checksums are not valid, and the frames are addressed to no real station: they are for
- * programs, and a stack drops them.
+ * With 2^32 flows none comes twice. By Zipf's law the order is 262 144 draws, the same in every run, over and over. Checksums
+ * are not valid, and the frames are addressed to no real station: they are for programs, and a stack drops them.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,6 +25,8 @@ struct generator_opts {
 	double zipf; /* 0: every flow alike; else the exponent by which a flow's share falls with its rank */
 	uint64_t rate; /* frames a second at most; 0: as fast as it goes */
 	bool alone;    /* drop each frame instead of sending it: the generator's own speed */
+	unsigned part,
+		parts; /* of several that send at once: this one's number, and how many; 0: it is alone */
 };
 
 struct generated {
@@ -35,6 +37,15 @@ struct generated {
 	double seconds;
 };
 
+/* The frame of flow 0, as long as asked->size; the caller's room is at least that long, and zeroed. */
+void generator__frame(unsigned char *frame, const struct generator_opts *asked);
+/* Where the address of a flow stands in the frame, and the step of the walk through the flows. */
+unsigned generator__place(const struct generator_opts *asked);
+uint64_t generator__step(uint64_t flows);
+#define GENERATOR_FIRST_FLOW 0x0a000000u
+#define GENERATOR_FRAME_MOST \
+	3400 /* a live frame's page also holds its headroom and its description */
+
 /* Returns 0 or -errno; the reason was said. */
 int generator__open(struct generator **out, const struct generator_opts *asked);
 void generator__close(struct generator *g);
@@ -42,6 +53,7 @@ void generator__close(struct generator *g);
 /*
  * Until so many frames are made, so many seconds are over (0: no limit), or a signal comes; goes on in the walk where the
  * call before ended. Fails with -EPIPE, when made is not sent + refused. 0 or -errno (said); *out is set in either case.
+ * One of several parts counts what it made only: what was sent, the interface knows for all of them together.
  */
 int generator__send(struct generator *g, uint64_t frames, double seconds, struct generated *out);
 

@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 
 GENERATOR=${GENERATOR:-.build/bench/generator}
-[ -x "$GENERATOR" ] || skip "$GENERATOR is not built: make bench"
+[ -x "$GENERATOR" ] || skip "$GENERATOR is not built: make benches"
 net__pair 1
 slots=1024
 SIZE=80
