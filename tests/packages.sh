@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # Which Debian packages (12 and 13) are needed, what for, and how to get those that are missing.
 #
-#   packages.sh check build|test|demo|vm...      says what is missing and the line that mends it; exit 1 then
-#   packages.sh install build|test|demo|vm...    installs what is missing, and starts no service
+#   packages.sh check build|test|demo|bench|vm...      says what is missing and the line that mends it; exit 1 then
+#   packages.sh install build|test|demo|bench|vm...    installs what is missing, and starts no service
 set -eu
 
 # What for, and the package; a|b where its name is not the same everywhere.
@@ -46,6 +46,10 @@ table() {
 	bench nethogs
 	bench strace
 	bench linux-perf
+	bench iperf3
+	bench libbpf-tools
+	bench bpftool
+	bench kmod
 	bench gnuplot-nox
 	test nginx-light|nginx
 	test curl
@@ -73,6 +77,7 @@ table() {
 	test nftables
 	test iputils-ping
 	test nethogs
+	test gnuplot-nox
 	vm busybox-static
 	vm cpio
 	vm kmod
@@ -82,7 +87,7 @@ table() {
 }
 
 usage() {
-    echo "usage: packages.sh check|install build|test|demo|vm..." >&2
+    echo "usage: packages.sh check|install build|test|demo|bench|vm..." >&2
     exit 2
 }
 
