@@ -47,8 +47,26 @@ struct mm_struct {
 	unsigned long arg_start, arg_end;
 };
 
+struct kernfs_node {
+	__u64 id;
+};
+
+struct cgroup_subsys_state {
+	struct cgroup_subsys_state *parent;
+};
+
+struct cgroup {
+	struct cgroup_subsys_state self;
+	struct kernfs_node *kn;
+};
+
+struct css_set {
+	struct cgroup *dfl_cgrp; /* of the cgroup v2 hierarchy */
+};
+
 struct task_struct {
 	struct thread_info thread_info;
+	struct css_set *cgroups;
 	int pid;
 	int tgid;
 	struct task_struct *group_leader;

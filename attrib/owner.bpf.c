@@ -20,6 +20,27 @@
 #define TCP_LISTEN 10
 #define ALLOW 1
 
+const volatile __u64 watched_cgroup = 0; /* id of the one that a tracer asks for; 0: none does */
+
+static __always_inline void note_cgroup(struct socket_owner *o, struct task_struct *task)
+{
+	if (watched_cgroup)
+		o->watched = task__is_below(task, watched_cgroup);
+}
+
+static __always_inline void own(struct socket_owner *o)
+{
+	who__current(&o->who);
+	note_cgroup(o, bpf_get_current_task_btf());
+}
+
+/* A process may be moved to another cgroup while it uses a socket. */
+static __always_inline void note_move(struct socket_owner *o)
+{
+	if (watched_cgroup && o->who.cgroup != bpf_get_current_cgroup_id())
+		own(o);
+}
+
 static __always_inline int is_current(const struct socket_owner *o)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
@@ -196,13 +217,14 @@ static __always_inline int use(struct sock *sk, int sent, int length)
 	if (o->how == OWNER_EXACT && o->announced) {
 		if (is_current(o)) {
 			segments(sk, o->used);
+			note_move(o);
 			return 0;
 		}
 		if (!changes_hands(sk, o, sent, length, &c))
 			return 0;
 	}
 	segments(sk, o->used);
-	who__current(&o->who);
+	own(o);
 	o->how = OWNER_EXACT;
 	tell(sk, o, sk->__sk_common.skc_state == TCP_LISTEN, &c);
 	return 0;
@@ -267,7 +289,7 @@ static __always_inline int claim(struct bpf_sock *sk, enum owner_how how)
 	o = bpf_sk_storage_get(&socket_owners, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!o || (o->how == how && is_current(o)))
 		return ALLOW;
-	who__current(&o->who);
+	own(o);
 	o->how = how;
 	o->announced = 0;
 	return ALLOW;
@@ -440,7 +462,7 @@ int BPF_PROG(on_state, struct sock *sk, int before, int after)
 	o = bpf_sk_storage_get(&socket_owners, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!o)
 		return 0;
-	who__current(&o->who);
+	own(o);
 	o->how = OWNER_BOUND;
 	tell(sk, o, 1, &(struct change){});
 	return 0;
@@ -501,6 +523,7 @@ int snapshot(struct bpf_iter__task_file *ctx)
 		return 0;
 	if (!o->how) {
 		who__of(&o->who, task);
+		note_cgroup(o, task);
 		o->how = OWNER_SNAPSHOT;
 	}
 	e.kind = OWNER_SOCKET;

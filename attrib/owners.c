@@ -94,13 +94,14 @@ static void leave_out_missing(struct owners *o)
 	}
 }
 
-static int load(struct owners *o)
+static int load(struct owners *o, uint64_t cgroup)
 {
 	int err;
 
 	o->skel = owner_bpf__open();
 	if (!o->skel)
 		return fail(-errno, NULL, "open the owner programs");
+	o->skel->rodata->watched_cgroup = cgroup;
 	bpf_map__set_max_entries(o->skel->maps.owner_events, RING_BYTES);
 	leave_out_missing(o);
 	err = owner_bpf__load(o->skel);
@@ -186,7 +187,7 @@ static int map_turns(struct owners *o)
 	return 0;
 }
 
-int owners__open(struct owners **out, owner_fn fn, void *to)
+int owners__open(struct owners **out, uint64_t cgroup, owner_fn fn, void *to)
 {
 	struct owners *o = calloc(1, sizeof(*o));
 	int err;
@@ -195,7 +196,7 @@ int owners__open(struct owners **out, owner_fn fn, void *to)
 		return -ENOMEM;
 	o->fn = fn;
 	o->to = to;
-	err = load(o);
+	err = load(o, cgroup);
 	if (!err) {
 		o->ring = ring_buffer__new(bpf_map__fd(o->skel->maps.owner_events), on_event, o,
 					   NULL);

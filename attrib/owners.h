@@ -11,8 +11,11 @@ struct owners;
 
 typedef void (*owner_fn)(void *to, const struct owner_event *e);
 
-/* Loads and attaches what this kernel has; each missing hook is said. fn gets every event from owners__read(). */
-int owners__open(struct owners **out, owner_fn fn, void *to);
+/*
+ * Loads and attaches what this kernel has; each missing hook is said. fn gets every event from owners__read(). `cgroup`: an
+ * id; what its processes, and those below it, use is marked so in the sockets' storage. 0: none.
+ */
+int owners__open(struct owners **out, uint64_t cgroup, owner_fn fn, void *to);
 void owners__close(struct owners *o);
 
 int owners__fd(const struct owners *o); /* readable when events wait: for epoll */

@@ -14,9 +14,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_tracing.h>
 #include "core.h"
-#include "announce.h"
-#include "ends.h"
-#include "tracing.h"
+#include "tracing_sockets.h"
 #include "trace_tcp.h"
 
 #define FLAG_DONE (1UL << 1) /* SOCK_DONE: the peer's FIN has been taken in */
@@ -41,6 +39,21 @@ struct {
 	__type(key, int);
 	__type(value, struct tcp_life);
 } tcp_lives SEC(".maps");
+
+/*
+ * A request has no owner in its storage. Those to where nobody listens, or ever did, who is asked for are left out here; user
+ * space looks closer at the rest. The kernel adds new listeners, user space those that are older.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, struct trace_tcp_place);
+	__type(value, __u8);
+} tcp_listeners SEC(".maps");
+
+/* There were too many of them: none is left out. */
+__u32 all_listen = 0;
 
 static __always_inline bool is_port(__u16 local, __u16 remote)
 {
@@ -73,13 +86,6 @@ static __always_inline struct trace_tcp_event *event__begin(const struct socket_
 		e->how = o->how;
 	}
 	return e;
-}
-
-static __always_inline bool is_wanted(const struct socket_owner *o)
-{
-	static const struct who nobody = {};
-
-	return filter__takes_who(o ? &o->who : &nobody);
 }
 
 static __always_inline void put_life(struct trace_tcp_event *e, const struct tcp_life *life)
@@ -150,7 +156,7 @@ static __always_inline void tell_sums(struct sock *sk, struct tcp_life *life, __
 	struct trace_tcp_event *e;
 
 	life->sums_due = 0;
-	if (!tp || !(choice.lines & TCP_LINE_CLOSE) || !is_wanted(o))
+	if (!tp || !(choice.lines & TCP_LINE_CLOSE) || !filter__takes_owner(o))
 		return;
 	e = event__begin(o, TRACE_TCP_SUMS);
 	if (!e)
@@ -181,7 +187,7 @@ static __always_inline void tell_state(struct sock *sk, struct tcp_life *life, _
 	struct socket_owner *o = bpf_sk_storage_get(&socket_owners, sk, NULL, 0);
 	struct trace_tcp_event *e;
 
-	if (!is_line(before) || !is_wanted(o))
+	if (!is_line(before) || !filter__takes_owner(o))
 		return;
 	e = event__begin(o, TRACE_TCP_STATE);
 	if (!e)
@@ -233,6 +239,27 @@ static __always_inline void end(struct sock *sk, struct tcp_life *life, __u8 bef
 		tell_sums(sk, life, before, timewait);
 }
 
+static __always_inline void listener__note(struct sock *sk)
+{
+	struct trace_tcp_place place = { .netns = sk->__sk_common.skc_net.net->net_cookie,
+					 .port = sk->__sk_common.skc_num };
+	__u8 yes = 1;
+
+	if (filter__is_any() ||
+	    !filter__takes_owner(bpf_sk_storage_get(&socket_owners, sk, NULL, 0)))
+		return;
+	if (bpf_map_update_elem(&tcp_listeners, &place, &yes, BPF_ANY))
+		all_listen = 1;
+}
+
+static __always_inline bool is_listener(struct bpf_sock_ops *ops)
+{
+	struct trace_tcp_place place = { .netns = bpf_get_netns_cookie(ops),
+					 .port = ops->local_port };
+
+	return filter__is_any() || all_listen || bpf_map_lookup_elem(&tcp_listeners, &place);
+}
+
 static __always_inline void synacks__note(struct sock *sk, struct tcp_life *life)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
@@ -265,8 +292,10 @@ int BPF_PROG(tcp_on_state, struct sock *sk, int before, int after)
 		return 0;
 	if (before == STATE_SYN_RECV)
 		synacks__note(sk, life);
-	if (after == STATE_LISTEN)
+	if (after == STATE_LISTEN) {
 		life->role = TCP_ROLE_LISTENING;
+		listener__note(sk);
+	}
 	if (after == STATE_CLOSE)
 		timewait = successor(sk, tp, before, life->reset);
 	tell_state(sk, life, before, after, timewait);
@@ -336,7 +365,7 @@ int tcp_on_connect(struct bpf_sock_ops *ops)
 		return ALLOW;
 	life = bpf_sk_storage_get(&tcp_lives, sk, NULL, 0);
 	o = bpf_sk_storage_get(&socket_owners, sk, NULL, 0);
-	if (!life || !life->untold || !is_wanted(o) ||
+	if (!life || !life->untold || !filter__takes_owner(o) ||
 	    !is_port(ops->local_port, bpf_ntohs(ops->remote_port >> 16)))
 		return ALLOW;
 	e = event__begin(o, TRACE_TCP_STATE);
@@ -362,7 +391,7 @@ int tcp_on_request(struct bpf_sock_ops *ops)
 
 	if (ops->op != BPF_SOCK_OPS_TIMEOUT_INIT || ops->is_fullsock ||
 	    !(choice.lines & (TCP_LINE_STATES | TCP_LINE_ACCEPT)) ||
-	    !is_port(ops->local_port, bpf_ntohs(ops->remote_port >> 16)))
+	    !is_port(ops->local_port, bpf_ntohs(ops->remote_port >> 16)) || !is_listener(ops))
 		return ALLOW;
 	e = event__begin(NULL, TRACE_TCP_REQUEST);
 	if (!e)

@@ -80,6 +80,14 @@ struct trace_tcp_small {
 };
 flow_assert(sizeof(struct trace_tcp_small) == 56, "trace_tcp_small: no holes");
 
+/* Where one that the filter takes has listened. */
+struct trace_tcp_place {
+	__u64 netns; /* cookie */
+	__u32 port;  /* host order */
+	__u32 pad;
+};
+flow_assert(sizeof(struct trace_tcp_place) == 16, "trace_tcp_place: no holes");
+
 /* Which lines are wanted. */
 enum tcp_line {
 	TCP_LINE_STATES = 1,

@@ -11,9 +11,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_tracing.h>
 #include "core.h"
-#include "announce.h"
-#include "ends.h"
-#include "tracing.h"
+#include "tracing_sockets.h"
 #include "trace_udp.h"
 
 #define ALLOW 1
@@ -267,13 +265,6 @@ static __always_inline bool is_port(const struct flow_key *key)
 	return found;
 }
 
-static __always_inline bool is_wanted(const struct socket_owner *o)
-{
-	static const struct who nobody = {};
-
-	return filter__takes_who(o ? &o->who : &nobody);
-}
-
 static __always_inline void forget_peer(union flow_words *f)
 {
 	f->word[2] = 0;
@@ -310,7 +301,7 @@ int udp_on_release(struct bpf_sock *sk)
 		return ALLOW;
 	life->closed = 1;
 	o = bpf_sk_storage_get(&socket_owners, sk, NULL, 0);
-	if (!is_wanted(o))
+	if (!filter__takes_owner(o))
 		return ALLOW;
 	e = trace__reserve(sizeof(*e));
 	if (!e)
@@ -358,7 +349,7 @@ static __always_inline int walk(struct bpf_iter__bpf_sk_storage_map *ctx, __u8 k
 	if (!sk || !life || life->closed) /* a closed socket is there for a grace period still */
 		return 0;
 	o = bpf_sk_storage_get(&socket_owners, sk, NULL, 0);
-	if (!is_wanted(o))
+	if (!filter__takes_owner(o))
 		return 0;
 	e.kind = kind;
 	e.cookie = bpf_get_socket_cookie(sk);

@@ -31,14 +31,6 @@ struct {
 	__type(value, __u32);
 } trace_cgroup SEC(".maps");
 
-static __always_inline bool filter__is_comm(const char *comm)
-{
-	const volatile __u64 *want = (const volatile __u64 *)filter.comm;
-	const __u64 *have = (const __u64 *)comm;
-
-	return have[0] == want[0] && have[1] == want[1];
-}
-
 /* Byte by byte, straight from the task: most differ in the first one, so this is cheaper than a helper's copy. */
 static __always_inline bool filter__is_named(struct task_struct *leader)
 {
@@ -52,13 +44,6 @@ static __always_inline bool filter__is_named(struct task_struct *leader)
 			return true;
 	}
 	return true;
-}
-
-/* By what `who` says alone: for programs that do not run in the process in question. A cgroup is not asked for. */
-static __always_inline bool filter__takes_who(const struct who *w)
-{
-	return (!filter.pid || w->pid == filter.pid) && (!filter.by_uid || w->uid == filter.uid) &&
-	       (!filter.by_comm || filter__is_comm(w->comm));
 }
 
 /* Only in process context: whether the current process is to be looked at. */

@@ -362,7 +362,7 @@ static int open_rooms(struct pipeline *p)
 	if (!err && !p->opts.no_owners)
 		err = nat__open(&p->nat);
 	if (!err && !p->opts.no_owners)
-		err = owners__open(&p->owners, on_owner, p);
+		err = owners__open(&p->owners, 0, on_owner, p);
 	egress.owners = p->owners;
 	meter.lend = p->owners ? owners__lend_turns : NULL;
 	meter.lend_to = p->owners;

@@ -44,17 +44,59 @@ is "--close -p, the worker" "$(jq -r '.event.action + " " + .process.name + " " 
 told --close -u www-data
 is "--close -u www-data" "$(jq -r .process.name "$TMP/told" | sort | uniq -c | sed 's/^ *//')" "2 nginx"
 
-# by cgroup: one that we make, with one process in it
+# by cgroup: of the owner, wherever the packet is taken in; one in a group below is meant too
 root=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
-if [ -n "$root" ] && mkdir "$root/$WW" 2>/dev/null; then
-    ww__start "$CLI" trace tcp --connect --cgroup "/$WW" --jsonl "$TMP/all"
-    must cli curl -fsS -o /dev/null "http://$SRV4/small"
+# inside GROUP CMD...: in that cgroup, and in the client's namespace
+inside() {
+    local group=$1
+    shift
     # shellcheck disable=SC2016 # for the shell inside
-    sh -c 'echo $$ >"$1/cgroup.procs"; exec ip netns exec "$2" curl -fsS --limit-rate 50M -o /dev/null "$3"' sh \
-        "$root/$WW" "$CLI" "http://$SRV4/big" || wrong "curl in its own cgroup failed"
+    sh -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$group" ip netns exec "$CLI" "$@"
+}
+# groups ARG...: runs `trace ARG...`, a connection and a datagram from each of: outside, the group, the one below
+groups() {
+    local what=$1 group
+    shift
+    ww__start "$CLI" trace "$what" --cgroup "/$WW" "$@" --jsonl "$TMP/all"
+    for group in "$root" "$root/$WW" "$root/$WW/below"; do
+        inside "$group" curl -fsS -o /dev/null "http://$SRV4/small" || wrong "curl in $group failed"
+        inside "$group" python3 -c "
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.sendto(b'12345', ('$SRV4', 6099))" || wrong "python3 in $group failed"
+    done
+    sleep 0.3
     ww__stop
-    rmdir "$root/$WW"
-    is "--cgroup" "$(jq -r 'select(.event.action) | .process.name' "$TMP/all")" curl
+    jq -c "select(.event.kind == \"event\" and (.wirewho.netns | IN($OURS)))" "$TMP/all" >"$TMP/told"
+    is "trace $what --cgroup: events that no line was made of" "$(tail -n 1 "$TMP/all" | jq .wirewho.trace.events)" \
+        "$(jq -c 'select(.event.kind == "event")' "$TMP/all" | wc -l)"
+}
+if [ -n "$root" ] && mkdir "$root/$WW" "$root/$WW/below" 2>/dev/null; then
+    groups tcp --connect
+    is "--cgroup, connections" "$(lines)" "2 tcp-state SYN_SENT ESTABLISHED curl 80"
+    groups udp
+    is "--cgroup, datagrams" "$(jq -r '[.process.name, .wirewho.udp.sent.packets, .destination.port] | map(tostring) | join(" ")' \
+        "$TMP/told" | sort | uniq -c | sed 's/^ *//')" "2 python3 1 6099"
+    # a server that is older than the run, and is moved there: its connections, from the SYN on
+    for pid in $NGINX_PID $(nginx__workers); do
+        echo "$pid" >"$root/$WW/below/cgroup.procs"
+    done
+    groups tcp --states --port 80
+    is "--cgroup, the server's" "$(jq -r 'select(.process.name == "nginx") | .wirewho.tcp | .old_state + " " + .new_state' "$TMP/told" |
+        sort | uniq -c | sed 's/^ *//')" "3 CLOSE_WAIT LAST_ACK
+3 ESTABLISHED CLOSE_WAIT
+3 LAST_ACK CLOSE
+3 LISTEN SYN_RECV
+3 SYN_RECV ESTABLISHED"
+    is "--cgroup, the clients' states" "$(jq -r 'select(.process.name == "curl") | .wirewho.tcp.new_state' "$TMP/told" |
+        sort | uniq -c | grep -c '^ *2 ')" 5
+    # once the server is elsewhere, so are its connections
+    for pid in $NGINX_PID $(nginx__workers); do
+        echo "$pid" >"$root/cgroup.procs"
+    done
+    groups tcp --states --port 80
+    is "--cgroup, after it was moved away" "$(jq -r .process.name "$TMP/told" | sort -u)" curl
+    eventually 5 rmdir "$root/$WW/below" "$root/$WW" 2>/dev/null || wrong "the cgroups are left"
 else
     echo "no cgroup can be made here: --cgroup is not tried"
 fi

@@ -168,7 +168,7 @@ int capture_owner__open(struct capture_owner **out, unsigned links)
 	for (i = 0; i < links && !err; i++)
 		join__set_netns(o->join, i, netns);
 	if (!err)
-		err = owners__open(&o->owners, on_event, o);
+		err = owners__open(&o->owners, 0, on_event, o);
 	if (!err)
 		err = owners__snapshot(o->owners);
 	if (err) {

@@ -19,6 +19,8 @@ struct endpoints {
 	struct owners *owners;
 	struct join *join; /* knows who listens where; it counts nothing here */
 	uint64_t lost, renewed, ticked;
+	listener_fn listener;
+	void *to;
 };
 
 static void on_owner(void *to, const struct owner_event *e)
@@ -27,6 +29,9 @@ static void on_owner(void *to, const struct owner_event *e)
 
 	trace__owner_event(p->trace, e);
 	join__owner(p->join, e);
+	if (p->listener && e->kind == OWNER_SOCKET && e->listening &&
+	    trace__takes(p->trace, &e->who))
+		p->listener(p->to, &e->key, e->netns);
 }
 
 int endpoints__open(struct endpoints **out, struct trace *t, struct bpf_object *obj)
@@ -40,7 +45,7 @@ int endpoints__open(struct endpoints **out, struct trace *t, struct bpf_object *
 	p->trace = t;
 	err = join__open(&p->join, &opts);
 	if (!err)
-		err = owners__open(&p->owners, on_owner, p);
+		err = owners__open(&p->owners, trace__cgroup_id(t), on_owner, p);
 	if (!err && owners__lend_sockets(p->owners, obj))
 		err = fail(-ENOENT, NULL, "share the sockets' owners with the tracer");
 	if (err) {
@@ -58,6 +63,12 @@ void endpoints__close(struct endpoints *p)
 	owners__close(p->owners);
 	join__close(p->join);
 	free(p);
+}
+
+void endpoints__tell_listeners(struct endpoints *p, listener_fn fn, void *to)
+{
+	p->listener = fn;
+	p->to = to;
 }
 
 int endpoints__snapshot(struct endpoints *p)
@@ -101,34 +112,6 @@ const struct who *endpoints__listener(struct endpoints *p, const struct flow_key
 	/* It may have begun to listen since the last look. */
 	owners__read(p->owners);
 	return join__who(p->join, key, how);
-}
-
-/* ---- the filter ---- */
-
-static bool is_below(const char *path, const char *top)
-{
-	size_t n = strlen(top);
-
-	while (n && top[n - 1] == '/')
-		n--;
-	return path && !strncmp(path, top, n) && (!path[n] || path[n] == '/');
-}
-
-bool endpoints__takes(struct endpoints *p, const struct who *who)
-{
-	const struct trace_filter *f = trace__filter(p->trace);
-	const struct process *process;
-
-	if (f->pid && who->pid != f->pid)
-		return false;
-	if (f->by_uid && who->uid != f->uid)
-		return false;
-	if (f->by_comm && memcmp(who->comm, f->comm, sizeof(f->comm)) != 0)
-		return false;
-	if (!f->by_cgroup)
-		return true;
-	process = who->pid ? trace__process(p->trace, who) : NULL;
-	return process && is_below(process->cgroup, trace__cgroup(p->trace));
 }
 
 /* ---- lines and records ---- */

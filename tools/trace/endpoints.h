@@ -11,19 +11,22 @@
 
 struct endpoints;
 
+/* A socket that the filter takes has been found to listen here. */
+typedef void (*listener_fn)(void *to, const struct flow_key *key, uint64_t netns);
+
 /* Loads and attaches the owner programs, and gives their maps to `obj`, which is not loaded yet. 0 or -errno (said). */
 int endpoints__open(struct endpoints **out, struct trace *t, struct bpf_object *obj);
 void endpoints__close(struct endpoints *p);
 /* Once the tracer's own programs are attached: takes in the sockets that are older. 0 or -errno (said). */
 int endpoints__snapshot(struct endpoints *p);
+/* Before the snapshot: from here on listeners are told. */
+void endpoints__tell_listeners(struct endpoints *p, listener_fn fn, void *to);
 /* Before each batch of events. */
 void endpoints__look(struct endpoints *p, uint64_t now);
 
 /* Who listens where this key's source is. NULL: nobody known. Valid until the next look. */
 const struct who *endpoints__listener(struct endpoints *p, const struct flow_key *key,
 				      uint64_t netns, enum owner_how *how);
-/* What the programs in the kernel could not ask: --cgroup; and, of an owner they do not know, the rest of the filter. */
-bool endpoints__takes(struct endpoints *p, const struct who *who);
 
 /* One line's or record's common part. */
 struct endpoint {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-#include "state.h"
+#include "filter.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -44,7 +44,7 @@ static int take_comm(struct trace_filter *f, const char *comm)
 	return 0;
 }
 
-static int take_cgroup(struct trace *t, const char *path)
+static int take_cgroup(const char *path, int *cgroup)
 {
 	int root, err;
 
@@ -58,27 +58,53 @@ static int take_cgroup(struct trace *t, const char *path)
 	if (root < 0)
 		return fail(root, "mount -t cgroup2 none DIR", "open the cgroup v2 hierarchy");
 	path += strspn(path, "/");
-	t->cgroup = openat(root, *path ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	err = t->cgroup < 0 ? -errno : 0;
+	*cgroup = openat(root, *path ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	err = *cgroup < 0 ? -errno : 0;
 	close(root);
 	if (err)
 		return fail(err, "/proc/PID/cgroup shows a process's path after 0::",
 			    "open the cgroup /%.80s", path);
-	t->filter.by_cgroup = 1;
 	return 0;
 }
 
-int filter__open(struct trace *t)
+int who_opts__take(const struct who_opts *o, struct trace_filter *f, int *cgroup)
 {
-	const struct trace_opts *o = t->opts;
 	int err = 0;
 
-	t->filter.pid = o->pid;
+	*cgroup = -1;
+	f->pid = o->pid;
 	if (o->user)
-		err = take_user(&t->filter, o->user);
+		err = take_user(f, o->user);
 	if (!err && o->comm)
-		err = take_comm(&t->filter, o->comm);
+		err = take_comm(f, o->comm);
 	if (!err && o->cgroup)
-		err = take_cgroup(t, o->cgroup);
+		err = take_cgroup(o->cgroup, cgroup);
+	f->by_cgroup = *cgroup >= 0;
 	return err;
+}
+
+bool who_opts__any(const struct who_opts *o)
+{
+	return !o->pid && !o->user && !o->comm && !o->cgroup;
+}
+
+static bool is_below(const char *path, const char *top)
+{
+	size_t n = strlen(top);
+
+	while (n && top[n - 1] == '/')
+		n--;
+	return path && !strncmp(path, top, n) && (!path[n] || path[n] == '/');
+}
+
+bool who_opts__takes(const struct who_opts *o, const struct trace_filter *f, const struct who *who,
+		     const struct process *p)
+{
+	if (f->pid && who->pid != f->pid)
+		return false;
+	if (f->by_uid && who->uid != f->uid)
+		return false;
+	if (f->by_comm && memcmp(who->comm, f->comm, sizeof(f->comm)) != 0)
+		return false;
+	return !f->by_cgroup || (p && is_below(p->cgroup, o->cgroup));
 }

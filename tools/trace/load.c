@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "attrib/cgroup2.h"
 #include "xdp/pin.h"
@@ -27,9 +28,12 @@ const struct trace_filter *trace__filter(const struct trace *t)
 	return &t->filter;
 }
 
-const char *trace__cgroup(const struct trace *t)
+/* kernfs gives a directory its id as inode number. */
+uint64_t trace__cgroup_id(const struct trace *t)
 {
-	return t->opts->cgroup;
+	struct stat group;
+
+	return t->cgroup < 0 || fstat(t->cgroup, &group) ? 0 : group.st_ino;
 }
 
 /* 0, or why this kernel has no such hook. Other kinds than these show when they are attached. */
@@ -155,7 +159,7 @@ static int take_maps(struct trace *t, struct bpf_object *obj)
 
 	t->lost_map = bpf_object__find_map_fd_by_name(obj, "trace_lost");
 	if (t->cgroup >= 0 && bpf_map_update_elem(cgroup, &zero, &t->cgroup, BPF_ANY))
-		return fail(-errno, NULL, "filter by the cgroup %s", t->opts->cgroup);
+		return fail(-errno, NULL, "filter by the cgroup %s", t->opts->whom.cgroup);
 	if (!t->tracer->event)
 		return 0;
 	t->ring = ring_buffer__new(events, on_event, t, NULL);

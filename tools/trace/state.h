@@ -39,8 +39,6 @@ struct trace {
 	bool stop;
 };
 
-/* filter.c: names become numbers. 0, -EINVAL for what cannot be (said), -errno. */
-int filter__open(struct trace *t);
 /* load.c */
 void load__detach(struct trace *t);
 /* write.c */

@@ -2,9 +2,11 @@
 /* wirewho trace tcp: every state change of every connection, and its sums when it is closed. */
 #include "tracers.h"
 
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <errno.h>
 #include <string.h>
-#include <bpf/libbpf.h>
 #include "attrib/trace_tcp.h"
 #include "attrib/trace_tcp.skel.h"
 #include "endpoints.h"
@@ -232,19 +234,25 @@ static void on_state(struct tcp *x, const struct trace_tcp_event *e)
 		smalls__add(x->smalls, e, STATE_TIME_WAIT, e->time);
 }
 
+/* False: it is nobody's that is asked for. */
+static bool find_listener(struct tcp *x, struct trace_tcp_event *e)
+{
+	enum owner_how how = OWNER_NONE;
+	const struct who *who = endpoints__listener(x->endpoints, &e->key, e->netns, &how);
+
+	if (who) {
+		e->who = *who;
+		e->how = OWNER_LISTENER;
+	}
+	return trace__takes(x->trace, &e->who);
+}
+
 static void on_request(struct tcp *x, const struct trace_tcp_event *told)
 {
 	struct trace_tcp_event e = *told;
-	enum owner_how how = OWNER_NONE;
-	const struct who *who;
 
 	end_timewait(x, &e);
-	who = endpoints__listener(x->endpoints, &e.key, e.netns, &how);
-	if (who) {
-		e.who = *who;
-		e.how = OWNER_LISTENER;
-	}
-	if (!endpoints__takes(x->endpoints, &e.who))
+	if (!find_listener(x, &e))
 		return;
 	tell(x, &(struct change){
 			.e = &e, .time = e.time, .before = STATE_LISTEN, .after = STATE_SYN_RECV });
@@ -274,8 +282,6 @@ static void tcp__event(void *self, const void *data, size_t size)
 		on_request(x, e);
 		return;
 	}
-	if (!endpoints__takes(x->endpoints, &e->who))
-		return;
 	if (e->kind == TRACE_TCP_STATE)
 		on_state(x, e);
 	else if (trace__out(x->trace))
@@ -318,6 +324,17 @@ static int prepare(struct tcp *x)
 	return endpoints__open(&x->endpoints, x->trace, x->skel->obj);
 }
 
+/* Connections to it are told from the SYN on. */
+static void on_listener(void *self, const struct flow_key *key, uint64_t netns)
+{
+	struct tcp *x = self;
+	struct trace_tcp_place place = { .netns = netns, .port = ntohs(key->sport) };
+	uint8_t yes = 1;
+
+	if (bpf_map_update_elem(bpf_map__fd(x->skel->maps.tcp_listeners), &place, &yes, BPF_ANY))
+		x->skel->bss->all_listen = 1;
+}
+
 static int tcp__open(void *self, struct trace *t)
 {
 	struct tcp *x = self;
@@ -333,8 +350,10 @@ static int tcp__open(void *self, struct trace *t)
 	if (!err)
 		err = smalls__open(&x->smalls, bpf_program__fd(x->skel->progs.tcp_small_sockets),
 				   on_small, x);
-	if (!err)
+	if (!err) {
+		endpoints__tell_listeners(x->endpoints, on_listener, x);
 		err = endpoints__snapshot(x->endpoints);
+	}
 	if (!err && trace__out(t)) {
 		endpoints__heads(x->endpoints);
 		fputs(" STATE\n", trace__out(t));

@@ -236,10 +236,10 @@ int trace__run(const struct trace_opts *o, const struct tracer *tracer, void *se
 	struct trace t = { .opts = o, .tracer = tracer, .self = self };
 	int err;
 
-	t.epoll = t.signals = t.timer = t.cgroup = t.lost_map = -1;
+	t.epoll = t.signals = t.timer = t.lost_map = -1;
 	say__set_level(o->verbose ? SAY_DETAIL : SAY_NOTE);
 	hooks__hush();
-	err = filter__open(&t);
+	err = who_opts__take(&o->whom, &t.filter, &t.cgroup);
 	if (err) {
 		close_fd(t.cgroup);
 		return err == -EINVAL ? 2 : 1;
@@ -256,6 +256,13 @@ int trace__run(const struct trace_opts *o, const struct tracer *tracer, void *se
 void trace__owner_event(struct trace *t, const struct owner_event *e)
 {
 	process_table__event(t->processes, e);
+}
+
+bool trace__takes(struct trace *t, const struct who *who)
+{
+	const struct process *p = t->filter.by_cgroup && who->pid ? trace__process(t, who) : NULL;
+
+	return who_opts__takes(&t->opts->whom, &t->filter, who, p);
 }
 
 const struct process *trace__process(struct trace *t, const struct who *who)

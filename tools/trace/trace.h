@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include "attrib/process.h"
 #include "attrib/trace.h"
+#include "filter.h"
 #include "tools/opt.h"
 
 struct bpf_object;
@@ -27,24 +28,14 @@ struct trace;
 
 struct trace_opts {
 	const char *jsonl; /* NULL: lines for people on standard output */
-	uint64_t pid;      /* 0: all */
-	const char *user, *comm, *cgroup;
+	struct who_opts whom;
 	const char *pin; /* a bpffs directory, or NULL */
 	bool verbose;
 	unsigned long long interval, count; /* seconds, and how many of them; 0: none, and no end */
 };
 
 #define TRACE_OPTS(t) \
-	{ 'p', "pid", "PID", "only this process", OPT_NUMBER, &(t)->pid, 1, 1u << 22, NULL }, \
-		{ 'u',      "user",     "USER", "only processes of this user, by name or number", \
-		  OPT_TEXT, &(t)->user, 0,      0, \
-		  NULL }, \
-		{ 0,        "comm",     "NAME", "only processes of this name, as ps -o comm says", \
-		  OPT_TEXT, &(t)->comm, 0,      0, \
-		  NULL }, \
-		{ 0,        "cgroup",     "PATH", "only processes in or below this cgroup", \
-		  OPT_TEXT, &(t)->cgroup, 0,      0, \
-		  NULL }, \
+	WHO_OPTS(&(t)->whom), \
 		{ 0,        "jsonl", \
 		  "FILE",   "write JSON lines to FILE, or to stdout with -, instead of text", \
 		  OPT_TEXT, &(t)->jsonl, \
@@ -104,8 +95,10 @@ struct trace_hook {
 
 /* For `filter` in the skeleton's rodata. */
 const struct trace_filter *trace__filter(const struct trace *t);
-/* What --cgroup names; NULL: not given. */
-const char *trace__cgroup(const struct trace *t);
+/* For what the kernel could not be asked. */
+bool trace__takes(struct trace *t, const struct who *who);
+/* The id of what --cgroup names; 0: not given. */
+uint64_t trace__cgroup_id(const struct trace *t);
 /*
  * Loads the object with these programs alone, and attaches them. The ring buffer gets its size, the cgroup filter its
  * cgroup. Links are closed before the last interval(); the object is the caller's. 0 or -errno (said).
