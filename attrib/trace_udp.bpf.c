@@ -172,12 +172,11 @@ static __always_inline void note_error(struct udp_life *life, __u64 *errors, int
 	life->error = -error;
 }
 
-SEC("tp_btf/sock_send_length")
-int BPF_PROG(udp_on_send, struct sock *sk, int length, int flags)
+static __always_inline int sent(struct sock *sk, int length)
 {
 	struct udp_life *life;
 
-	if (length >= 0 || length == WOULD_BLOCK || !is_udp(sk))
+	if (!sk || length >= 0 || length == WOULD_BLOCK || !is_udp(sk))
 		return 0;
 	life = life__begun(bpf_sk_storage_get(&udp_lives, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE));
 	if (life)
@@ -185,12 +184,11 @@ int BPF_PROG(udp_on_send, struct sock *sk, int length, int flags)
 	return 0;
 }
 
-SEC("tp_btf/sock_recv_length")
-int BPF_PROG(udp_on_receive, struct sock *sk, int length, int flags)
+static __always_inline int received(struct sock *sk, int length, int flags)
 {
 	struct udp_life *life;
 
-	if (length == WOULD_BLOCK || (flags & PEEK && length >= 0) || !is_udp(sk))
+	if (!sk || length == WOULD_BLOCK || (flags & PEEK && length >= 0) || !is_udp(sk))
 		return 0;
 	life = life__begun(bpf_sk_storage_get(&udp_lives, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE));
 	if (!life)
@@ -200,6 +198,45 @@ int BPF_PROG(udp_on_receive, struct sock *sk, int length, int flags)
 	else
 		add(&life->counts.read, 1, length);
 	return 0;
+}
+
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(udp_on_send, struct sock *sk, int length, int flags)
+{
+	return sent(sk, length);
+}
+
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(udp_on_receive, struct sock *sk, int length, int flags)
+{
+	return received(sk, length, flags);
+}
+
+/* Before Linux 6.3: the functions that those tracepoints stand behind. */
+SEC("fexit/inet_sendmsg")
+int BPF_PROG(udp_sent_inet, struct socket *socket, struct msghdr *message, __u64 size, int length)
+{
+	return sent(socket->sk, length);
+}
+
+SEC("fexit/inet6_sendmsg")
+int BPF_PROG(udp_sent_inet6, struct socket *socket, struct msghdr *message, __u64 size, int length)
+{
+	return sent(socket->sk, length);
+}
+
+SEC("fexit/inet_recvmsg")
+int BPF_PROG(udp_received_inet, struct socket *socket, struct msghdr *message, __u64 size,
+	     int flags, int length)
+{
+	return received(socket->sk, length, flags);
+}
+
+SEC("fexit/inet6_recvmsg")
+int BPF_PROG(udp_received_inet6, struct socket *socket, struct msghdr *message, __u64 size,
+	     int flags, int length)
+{
+	return received(socket->sk, length, flags);
 }
 
 SEC("tp_btf/udp_fail_queue_rcv_skb")

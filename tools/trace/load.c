@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include "attrib/cgroup2.h"
 #include "xdp/pin.h"
+#include "xdp/probe.h"
 #include "xdp/say.h"
 
 #define RING_BYTES (8u << 20)
@@ -36,7 +37,7 @@ uint64_t trace__cgroup_id(const struct trace *t)
 	return t->cgroup < 0 || fstat(t->cgroup, &group) ? 0 : group.st_ino;
 }
 
-/* 0, or why this kernel has no such hook. Other kinds than these show when they are attached. */
+/* 0, or why nothing can hang there. Other kinds than these show when they are attached. */
 static int is_missing(const struct bpf_program *p)
 {
 	const char *section = bpf_program__section_name(p);
@@ -49,48 +50,77 @@ static int is_missing(const struct bpf_program *p)
 		if (strncmp(section, kinds[i].section, n))
 			continue;
 		id = libbpf_find_vmlinux_btf_id(section + n, kinds[i].type);
-		return id < 0 ? id : 0;
+		if (id < 0)
+			return id;
+		return kinds[i].type == BPF_TRACE_RAW_TP ? 0 : probe__functions();
 	}
 	return 0;
 }
 
-static int say_missing(const struct trace *t, const struct trace_hook *h,
-		       const struct bpf_program *first, int first_err,
-		       const struct bpf_program *second, int second_err)
+static struct bpf_program *find(struct bpf_object *obj, const char *name)
 {
-	char other[160] = "; there is no other hook for it";
-
-	if (second)
-		snprintf(other, sizeof(other), "; nor %s: %s", bpf_program__section_name(second),
-			 strerror(-second_err));
-	say(h->loss ? SAY_NOTE : SAY_ERROR, "trace %s: this kernel has no hook %s: %s%s%s%s",
-	    t->tracer->what, bpf_program__section_name(first), strerror(-first_err), other,
-	    h->loss ? ": " : "", h->loss ? h->loss : "");
-	return h->loss ? 0 : first_err;
+	return bpf_object__find_program_by_name(obj, name);
 }
 
-/* *out: the program that can hang there, or NULL. */
-static int choose(const struct trace *t, struct bpf_object *obj, const struct trace_hook *h,
-		  struct bpf_program **out)
-{
-	struct bpf_program *first = bpf_object__find_program_by_name(obj, h->program);
-	struct bpf_program *second = h->instead ? bpf_object__find_program_by_name(obj, h->instead)
-						: NULL;
-	int err, other = -ENOENT;
+#define NAMES 200
 
-	*out = NULL;
-	if (!first || (h->instead && !second))
-		return fail(-ENOENT, NULL, "find the program %s", h->program);
-	err = is_missing(first);
-	if (err && second)
-		other = is_missing(second);
-	if (err && other)
-		return say_missing(t, h, first, err, second, other);
-	*out = err ? second : first;
-	if (err)
-		say(SAY_NOTE, "trace %s: this kernel has no hook %s (%s): taking %s instead",
-		    t->tracer->what, bpf_program__section_name(first), strerror(-err),
-		    bpf_program__section_name(second));
+/* One more name, and in brackets what is wrong with it (NULL: nothing). */
+static void add_name(char names[NAMES], const char *between, const char *name, const char *wrong)
+{
+	size_t n = strlen(names);
+
+	snprintf(names + n, NAMES - n, "%s%s%s%s%s", n ? between : "", name, wrong ? " (" : "",
+		 wrong ? wrong : "", wrong ? ")" : "");
+}
+
+/* Those of the other programs that can be had; how many, or -errno (said). Their hooks' names, and those of the rest. */
+static int choose_instead(struct bpf_object *obj, const struct trace_hook *h, char taken[NAMES],
+			  char refused[NAMES])
+{
+	struct bpf_program *p;
+	int i, err, n = 0;
+
+	for (i = 0; i < TRACE_INSTEAD && h->instead[i]; i++) {
+		p = find(obj, h->instead[i]);
+		if (!p)
+			return fail(-ENOENT, NULL, "find the program %s", h->instead[i]);
+		err = is_missing(p);
+		if (err) {
+			add_name(refused, ", nor ", bpf_program__section_name(p), strerror(-err));
+			continue;
+		}
+		add_name(taken, " and ", bpf_program__section_name(p), NULL);
+		bpf_program__set_autoload(p, true);
+		n++;
+	}
+	return n;
+}
+
+static int say_missing(const struct trace *t, const struct trace_hook *h,
+		       const struct bpf_program *first, const char *refused)
+{
+	say(h->loss ? SAY_NOTE : SAY_ERROR, "trace %s: this kernel has no hook %s%s%s%s%s",
+	    t->tracer->name, bpf_program__section_name(first), *refused ? ", nor " : "", refused,
+	    h->loss ? ": " : "; there is no other one for it", h->loss ? h->loss : "");
+	return h->loss ? 0 : -ENOENT;
+}
+
+/* What of it is to be loaded. */
+static int choose(const struct trace *t, struct bpf_object *obj, const struct trace_hook *h)
+{
+	struct bpf_program *first = find(obj, h->program);
+	char taken[NAMES] = "", refused[NAMES] = "";
+	int err = first ? is_missing(first) : -ENOENT, n;
+
+	if (!first)
+		return fail(err, NULL, "find the program %s", h->program);
+	if (!err)
+		return bpf_program__set_autoload(first, true);
+	n = choose_instead(obj, h, taken, refused);
+	if (n <= 0)
+		return n ? n : say_missing(t, h, first, refused);
+	say(SAY_NOTE, "trace %s: this kernel has no hook %s: taking %s instead", t->tracer->name,
+	    bpf_program__section_name(first), taken);
 	return 0;
 }
 
@@ -124,8 +154,11 @@ static bool is_iterator(const struct bpf_program *p)
 
 static int attach(struct trace *t, struct bpf_program *p)
 {
-	struct bpf_link *link = is_of_cgroup(p) ? attach_root(p) : bpf_program__attach(p);
+	struct bpf_link *link;
 
+	if (t->links == TRACE_LINKS)
+		return fail(-E2BIG, NULL, "attach %s", bpf_program__section_name(p));
+	link = is_of_cgroup(p) ? attach_root(p) : bpf_program__attach(p);
 	if (!link)
 		return fail(-errno, "see `wirewho doctor`", "trace %s: attach %s", t->tracer->what,
 			    bpf_program__section_name(p));
@@ -166,21 +199,40 @@ static int take_maps(struct trace *t, struct bpf_object *obj)
 	return t->ring ? 0 : fail(-errno, NULL, "open the ring of events");
 }
 
-int trace__load(struct trace *t, struct bpf_object *obj, const struct trace_hook *hook, size_t n)
+static int choose_all(const struct trace *t, struct bpf_object *obj, const struct trace_hook *hook,
+		      size_t n)
 {
-	struct bpf_program *chosen[TRACE_LINKS], *p;
-	char name[64];
+	struct bpf_program *p;
 	size_t i;
-	int err = n > TRACE_LINKS ? -E2BIG : prepare_maps(obj);
+	int err = 0;
 
 	bpf_object__for_each_program(p, obj) bpf_program__set_autoload(p, false);
-	for (i = 0; i < n && !err; i++) {
-		chosen[i] = NULL;
+	for (i = 0; i < n && !err; i++)
 		if (!hook[i].off)
-			err = choose(t, obj, &hook[i], &chosen[i]);
-		if (chosen[i])
-			bpf_program__set_autoload(chosen[i], true);
+			err = choose(t, obj, &hook[i]);
+	return err;
+}
+
+static int attach_all(struct trace *t, struct bpf_object *obj)
+{
+	struct bpf_program *p;
+	int err = 0;
+
+	bpf_object__for_each_program(p, obj)
+	{
+		if (!err && bpf_program__autoload(p) && !is_iterator(p))
+			err = attach(t, p);
 	}
+	return err;
+}
+
+int trace__load(struct trace *t, struct bpf_object *obj, const struct trace_hook *hook, size_t n)
+{
+	char name[64];
+	int err = prepare_maps(obj);
+
+	if (!err)
+		err = choose_all(t, obj, hook, n);
 	if (err)
 		return err;
 	err = bpf_object__load(obj);
@@ -193,10 +245,7 @@ int trace__load(struct trace *t, struct bpf_object *obj, const struct trace_hook
 	err = pins__add(name, obj);
 	if (!err)
 		err = take_maps(t, obj);
-	for (i = 0; i < n && !err; i++)
-		if (chosen[i] && !is_iterator(chosen[i]))
-			err = attach(t, chosen[i]);
-	return err;
+	return err ? err : attach_all(t, obj);
 }
 
 void load__detach(struct trace *t)

@@ -83,12 +83,14 @@ int trace__run(const struct trace_opts *o, const struct tracer *tracer, void *se
 /* ---- for open() ---- */
 
 /*
- * What hangs where. `instead` is another program of the object, taken where this kernel lacks the first one's hook; that
- * is said. If neither is there: `loss` says what goes missing (a note), NULL means that it cannot do without (an error).
+ * What hangs where. `instead` are other programs of the object, taken (those that can be) where this kernel lacks the first
+ * one's hook; that is said. If none is there: `loss` says what goes missing (a note), NULL means that it cannot do without
+ * (an error).
  */
+#define TRACE_INSTEAD 2
 struct trace_hook {
 	const char *program;
-	const char *instead;
+	const char *instead[TRACE_INSTEAD]; /* NULL: no more */
 	const char *loss;
 	bool off; /* not asked for: neither loaded nor attached */
 };

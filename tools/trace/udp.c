@@ -216,8 +216,11 @@ static int load(struct udp *x)
 	static const struct trace_hook hooks[] = {
 		{ .program = "udp_on_output" },
 		{ .program = "udp_on_input" },
-		{ .program = "udp_on_send", .loss = "send errors are not counted" },
+		{ .program = "udp_on_send",
+		  .instead = { "udp_sent_inet", "udp_sent_inet6" },
+		  .loss = "send errors are not counted" },
 		{ .program = "udp_on_receive",
+		  .instead = { "udp_received_inet", "udp_received_inet6" },
 		  .loss = "what processes read, and receive errors, are not counted" },
 		{ .program = "udp_on_full", .loss = "datagrams without room are not counted" },
 		{ .program = "udp_on_connect4" },
