@@ -8,20 +8,28 @@
 net__pair
 need nft
 cat >"$TMP/server.py" <<-'END'
-	import select, socket, sys
+	import select, socket, struct, sys
 	sinks = {}
-	for port in (6001, 6002):
+	for port in (6001, 6002, 6003):
 	    s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
 	    s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-	    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4000000 if port == 6001 else 1)
+	    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 if port == 6002 else 4000000)
 	    s.bind(("::", port))
 	    sinks[port] = s
+	sinks[6003].setsockopt(17, 104, 1)  # UDP_GRO: what came together is read together
 	read = count = 0
+	merged = [0, 0, 0]  # datagrams, bytes, reads
 	print("ready", flush=True)
 	while True:
-	    data, peer = sinks[6001].recvfrom(65536)  # 6002 is never read, and has room for little
+	    ready = select.select([sinks[6001], sinks[6003]], [], [])[0]  # 6002 is never read, and has room for little
+	    if sinks[6003] in ready:
+	        data, about = sinks[6003].recvmsg(65536, 100)[:2]
+	        size = [struct.unpack("i", value)[0] for _, kind, value in about if kind == 104] or [len(data)]
+	        merged = [merged[0] + -(-len(data) // size[0]), merged[1] + len(data), merged[2] + 1]
+	        continue
+	    data, peer = sinks[6001].recvfrom(65536)
 	    if data == b"end":
-	        print(count, read, flush=True)
+	        print(count, read, *merged, flush=True)
 	        count = read = 0
 	        sinks[6001].sendto(b"seen", peer)
 	        continue
@@ -30,7 +38,7 @@ cat >"$TMP/server.py" <<-'END'
 	        sinks[6001].sendto(data + b"!", peer)
 END
 cat >"$TMP/client.py" <<-'END'
-	import socket, struct, sys
+	import ctypes, socket, struct, sys
 	host, what = sys.argv[1], sys.argv[2]
 	family = socket.AF_INET6 if ":" in host else socket.AF_INET
 	n = size = 0
@@ -41,6 +49,19 @@ cat >"$TMP/client.py" <<-'END'
 	def sent(bytes, count=1):
 	    global n, size
 	    n, size = n + count, size + bytes
+	class Vector(ctypes.Structure):
+	    _fields_ = [("base", ctypes.c_char_p), ("size", ctypes.c_size_t)]
+	class Message(ctypes.Structure):
+	    _fields_ = [("name", ctypes.c_void_p), ("namelen", ctypes.c_uint), ("vector", ctypes.POINTER(Vector)),
+	                ("vectors", ctypes.c_size_t), ("control", ctypes.c_void_p), ("controllen", ctypes.c_size_t),
+	                ("flags", ctypes.c_long), ("length", ctypes.c_uint)]
+	def sendmmsg(s, datagrams):
+	    all = (Message * len(datagrams))()
+	    for m, data in zip(all, datagrams):
+	        m.vector, m.vectors = ctypes.pointer(Vector(data, len(data))), 1
+	    if ctypes.CDLL(None).sendmmsg(s.fileno(), all, len(datagrams), 0) != len(datagrams):
+	        sys.exit("sendmmsg did not send all of them")
+	    return sum(m.length for m in all)
 	if what == "connected":
 	    s = make()
 	    s.connect((host, 6001))
@@ -55,6 +76,24 @@ cat >"$TMP/client.py" <<-'END'
 	    s.setsockopt(17, 103, 500)  # UDP_SEGMENT
 	    for i in range(20):
 	        sent(s.sendto(b"z" * 10250, (host, 6001)), 21)
+	elif what == "merged":
+	    s = make()
+	    s.setsockopt(17, 103, 500)
+	    for i in range(20):
+	        sent(s.sendto(b"g" * 10250, (host, 6003)), 21)
+	elif what == "corked":
+	    s = make()
+	    s.connect((host, 6001))
+	    for i in range(100):
+	        s.setsockopt(17, 1, 1)  # UDP_CORK: three calls, one datagram
+	        size += s.send(b"c" * i) + s.send(b"c" * 100) + s.send(b"c")
+	        s.setsockopt(17, 1, 0)
+	        n += 1
+	elif what == "many":
+	    s = make()
+	    s.connect((host, 6001))
+	    for i in range(20):
+	        n, size = n + 50, size + sendmmsg(s, [b"m" * (i * k) for k in range(50)])
 	elif what == "asking":
 	    for i in range(200):
 	        with make() as s:
@@ -100,18 +139,19 @@ nft__count() {
 bg "$SRV" python3 "$TMP/server.py" >"$TMP/read"
 SERVER=$BG_PID
 eventually 5 grep -q ready "$TMP/read" || die "the server did not start"
-ww__start "$SRV" trace udp --port 6001 --port 6002 --port 6009 --jsonl "$TMP/udp"
+ww__start "$SRV" trace udp --port 6001 --port 6002 --port 6003 --port 6009 --jsonl "$TMP/udp"
 udp_pid=$WW_PID udp_err=$WW_ERR
 declare -A PID
-ALL=0 ALL_BYTES=0 DEAF=0 DEAF_BYTES=0 SEGMENTS=0 IP6=0
+ALL=0 ALL_BYTES=0 DEAF=0 DEAF_BYTES=0 SEGMENTS=0 MERGED=0 MERGED_BYTES=0
 for host in $SRV4 $SRV6; do
-    for what in connected unconnected segments asking deaf refused; do
+    for what in connected unconnected segments merged corked many asking deaf refused; do
         bg "$CLI" python3 "$TMP/client.py" "$host" $what >"$TMP/$what.$host"
         PID[$what.$host]=$BG_PID
         wait "$BG_PID" || wrong "client $what to $host failed"
         read -r n size <"$TMP/$what.$host"
         case $what in
         deaf) DEAF=$((DEAF + n)) DEAF_BYTES=$((DEAF_BYTES + size)) ;;
+        merged) MERGED=$((MERGED + n)) MERGED_BYTES=$((MERGED_BYTES + size)) ;;
         refused) ;;
         *) ALL=$((ALL + n)) ALL_BYTES=$((ALL_BYTES + size)) ;;
         esac
@@ -154,12 +194,16 @@ done
 
 # at the server: what it read itself, what nftables let in
 server() { udp "$SERVER" "map(select(.destination.port == $1 or .source.port == $1) | .wirewho.udp) | \"\(length) $2\""; }
-read -r packets bytes <<<"$(tail -n 1 "$TMP/read")"
+read -r packets bytes merged merged_bytes merged_reads <<<"$(tail -n 1 "$TMP/read")"
 is "what the server read, by its own count" "$packets $bytes" "$ALL $ALL_BYTES"
 is "the server's socket: read" "$(server 6001 '\(map(.read.packets) | add) \(map(.read.bytes) | add)')" \
     "1 $((ALL + 1)) $((ALL_BYTES + 3))"
 is "the server's socket: received" "$(server 6001 '\(map(.received.packets) | add) \(map(.received.bytes) | add) \(map(.dropped) | add)')" \
     "1 $((ALL + 1)) $((ALL_BYTES + 3)) 0"
+is "what the server read merged, by its own count" "$merged $merged_bytes" "$MERGED $MERGED_BYTES"
+at_most "reads of what came merged" "$merged_reads" $((MERGED - 1))
+is "the merging socket: received, and read" "$(server 6003 '\(map(.received.packets) | add) \(map(.received.bytes) | add) \(
+    map(.read.packets) | add) \(map(.read.bytes) | add) \(map(.dropped) | add)')" "1 $MERGED $MERGED_BYTES $merged_reads $MERGED_BYTES 0"
 is "the one that is not read: received and read" "$(server 6002 '\(map(.received.packets) | add) \(map(.read.packets) | add)')" \
     "1 $DEAF 0"
 dropped=$(server 6002 '\(map(.dropped) | add)')

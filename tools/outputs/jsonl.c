@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "ecs.h"
+#include "ledger_json.h"
 #include "xdp/say.h"
 
 struct jsonl {
@@ -218,29 +219,31 @@ static json_t *lines__json(const struct ledger *l)
 	return lines;
 }
 
-static json_t *attribution__json(const struct jsonl *j, const struct ledger *l)
+static json_t *attribution__json(const struct run_facts *facts, const struct ledger *l)
 {
-	json_t *by_how = j->facts->live || j->facts->owned ? json_object() : NULL;
+	json_t *by_how = facts->live || facts->owned ? json_object() : NULL;
 
 	if (by_how)
 		add_counts(by_how, l->by_how, owner_how_names, OWNER_HOW_N, true);
 	return by_how;
 }
 
+json_t *ledger__json(const struct run_facts *facts, const struct ledger *l)
+{
+	return json_pack("{s:o, s:{s:s, s:o, s:o}, s:{s:{s:o*, s:o, s:o*, s:I, s:I}}}",
+			 "@timestamp", ecs__time(l->now), "event", "kind", "state", "start",
+			 ecs__time(l->start), "end", ecs__time(l->end), "wirewho", "ledger", "file",
+			 ecs__text(facts->file), "lines", lines__json(l), "attribution",
+			 attribution__json(facts, l), "owner_events_lost",
+			 (json_int_t)l->owner_events_lost, "join_failed_packets",
+			 (json_int_t)l->join_failed_packets);
+}
+
 static int jsonl__ledger(struct output *o, const struct ledger *l)
 {
 	struct jsonl *j = (struct jsonl *)o;
 
-	if (j->err)
-		return j->err;
-	return jsonl__write(
-		j, json_pack("{s:o, s:{s:s, s:o, s:o}, s:{s:{s:o*, s:o, s:o*, s:I, s:I}}}",
-			     "@timestamp", ecs__time(l->now), "event", "kind", "state", "start",
-			     ecs__time(l->start), "end", ecs__time(l->end), "wirewho", "ledger",
-			     "file", ecs__text(j->facts->file), "lines", lines__json(l),
-			     "attribution", attribution__json(j, l), "owner_events_lost",
-			     (json_int_t)l->owner_events_lost, "join_failed_packets",
-			     (json_int_t)l->join_failed_packets));
+	return j->err ? j->err : jsonl__write(j, ledger__json(j->facts, l));
 }
 
 /* ---- opening and closing ---- */

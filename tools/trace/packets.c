@@ -9,8 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
+#include "filter.h"
 #include "tools/opt.h"
 #include "tools/outputs/ecs.h"
+#include "tools/outputs/ledger_json.h"
 #include "tools/outputs/view.h"
 #include "tools/pipeline.h"
 #include "tools/watch.h"
@@ -25,7 +28,7 @@ static const struct usage usage = {
 	.about =
 		"Packets and bytes as they are on the wire, both ways, every interval (1 s): a line for each process, or with\n"
 		"--by port for each port. --no-owners loads no owner program: then the XDP and tc counters stand alone, and\n"
-		"a line is a port.",
+		"a line is a port. -p, -u, --comm and --cgroup choose lines: when a packet is counted, its owner is not known yet.",
 	.examples =
 		"  wirewho trace packets -i eth0 --port 443          who speaks HTTPS, every second\n"
 		"  wirewho trace packets -i eth0 --no-owners 10      every port, every ten seconds\n",
@@ -38,6 +41,8 @@ struct packets_opts {
 	struct opt_list ports;
 	char match[PORTS_MAX][16]; /* "port N" */
 	int by;
+	struct who_opts whom;
+	struct trace_filter filter;
 	const char *jsonl;
 	unsigned long long interval, count;
 	bool no_owners;
@@ -60,9 +65,21 @@ static enum view_by by(const struct packets *p)
 	return p->opts->by ? VIEW_PORT : VIEW_PROCESS;
 }
 
+static bool is_wanted(const struct packets_opts *o, const struct flow_record *r)
+{
+	const struct who *who = r->process ? &r->process->who : r->flow->who;
+
+	if (who_opts__any(&o->whom))
+		return true;
+	return who && who_opts__takes(&o->whom, &o->filter, who, r->process);
+}
+
 static int packets__flow(struct output *o, const struct flow_record *r)
 {
-	view__add(((struct packets *)o)->view, r);
+	struct packets *p = (struct packets *)o;
+
+	if (is_wanted(p->opts, r))
+		view__add(p->view, r);
 	return 0;
 }
 
@@ -105,6 +122,19 @@ static json_t *subject__json(const struct packets *p, const struct view_row *r)
 			 "container", ecs__container(r->container));
 }
 
+/* Takes the reference; NULL: it could not be made. */
+static int write_record(struct packets *p, json_t *record)
+{
+	int err;
+
+	if (!record)
+		return -ENOMEM;
+	errno = 0;
+	err = json_dumpf(record, p->file, JSON_COMPACT) || fputc('\n', p->file) == EOF;
+	json_decref(record);
+	return err ? (errno ? -errno : -EIO) : 0;
+}
+
 static int write_row(struct packets *p, const struct view_row *r, uint64_t now)
 {
 	json_t *record = json_pack("{s:o, s:{s:s, s:s, s:o, s:o}, s:{s:o, s:o, s:I}}", "@timestamp",
@@ -113,17 +143,13 @@ static int write_row(struct packets *p, const struct view_row *r, uint64_t now)
 				   "received", count__json(&r->received), "sent",
 				   count__json(&r->sent), "flows", (json_int_t)r->flows);
 	json_t *ours = json_object_get(record, "wirewho");
-	int err;
 
 	if (!p->opts->no_owners)
 		json_object_set_new(ours, "attribution", json_string(owner_how_names[r->how]));
 	if (r->name)
 		json_object_set_new(ours, "rest", json_string(r->name));
 	json_object_update_new(record, subject__json(p, r));
-	errno = 0;
-	err = json_dumpf(record, p->file, JSON_COMPACT) || fputc('\n', p->file) == EOF;
-	json_decref(record);
-	return err ? (errno ? -errno : -EIO) : 0;
+	return write_record(p, record);
 }
 
 static int write_rows(struct packets *p, uint64_t now)
@@ -159,9 +185,14 @@ static int packets__flush(struct output *o)
 
 static int packets__ledger(struct output *o, const struct ledger *l)
 {
-	(void)o;
+	struct packets *p = (struct packets *)o;
+	int err;
+
 	ledger__print(l, stderr);
-	return 0;
+	if (!p->opts->jsonl)
+		return 0;
+	err = write_record(p, ledger__json(pipeline__facts(p->pipeline), l));
+	return err ? fail(err, NULL, "write to %s", p->name) : 0;
 }
 
 static int packets__close(struct output *o)
@@ -213,14 +244,34 @@ static int open_output(const struct packets_opts *o, struct pipeline *pipeline)
 	return pipeline__take(pipeline, &p->base);
 }
 
+/* The path is compared; opening it has only shown that it is there. */
+static int take_whom(struct packets_opts *o)
+{
+	int cgroup, err;
+
+	if (o->no_owners && !who_opts__any(&o->whom)) {
+		say(SAY_ERROR,
+		    "--no-owners knows nobody that could be asked for: leave it out, or -p, -u, "
+		    "--comm and --cgroup");
+		return -EINVAL;
+	}
+	err = who_opts__take(&o->whom, &o->filter, &cgroup);
+	if (cgroup >= 0)
+		close(cgroup);
+	return err;
+}
+
 static int run(struct packets_opts *o)
 {
 	struct pipeline_opts p = { .interval_ms = o->interval * 1000,
 				   .count = o->count,
 				   .no_owners = o->no_owners };
 	struct pipeline *pipeline;
-	int err = watch__prepare(&o->watch, &p);
+	int err = take_whom(o);
 
+	if (err)
+		return err == -EINVAL ? 2 : 1;
+	err = watch__prepare(&o->watch, &p);
 	if (err)
 		return err;
 	if (pipeline__open(&pipeline, &p))
@@ -286,6 +337,7 @@ int trace_packets(int argc, char **argv)
 		{ 0, "jsonl", "FILE",
 		  "write JSON lines to FILE, or to stdout with -, instead of text", OPT_TEXT,
 		  &o.jsonl, 0, 0, NULL },
+		WHO_OPTS(&o.whom),
 		WATCH_OPTS(&o.watch),
 		{},
 	};
