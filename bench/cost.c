@@ -25,7 +25,7 @@ static const char *const names[] = { "empty", "parse", "percpu_hash", "lru_hash"
 #define PROGRAMS (sizeof(names) / sizeof(*names))
 enum { EMPTY, PARSE, PERCPU_HASH, LRU_HASH, OURS };
 
-static const uint32_t flow_counts[] = { 1, 4096, 65536, 524288 };
+static const uint32_t flow_counts[] = { 1, 4096, 65536, 524288, 1048576 };
 #define COUNTS (sizeof(flow_counts) / sizeof(*flow_counts))
 
 struct options {

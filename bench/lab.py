@@ -57,6 +57,7 @@ def settle(seconds=0.5):
 
 
 def eventually(what, seconds, true):
+    seconds *= int(os.environ.get("WW_SLOW", 1))
     end = time.monotonic() + seconds
     while not true():
         if time.monotonic() > end:
@@ -119,8 +120,11 @@ class Pair:
                     os.kill(int(pid), signal.SIGKILL)
             run("ip", "netns", "del", end.ns, check=False)
 
-    def take_frames(self):
-        """Without XDP or GRO a veth takes no frames from another XDP program."""
+    def take_frames(self, size=0):
+        """Without XDP or GRO a veth takes no frames from another XDP program; nor longer ones than its MTU."""
+        if size > 1514:
+            for end in (self.tx, self.rx):
+                end.ip("link", "set", end.link, "mtu", str(size - 14))
         self.rx.run("ethtool", "-K", self.rx.link, "gro", "on", check=True)
 
     def send(self, *options):
@@ -194,10 +198,14 @@ def in_memory():
 # ---- what the host spent
 
 def cpu_seconds():
-    """CPU time that all CPUs have spent in anything but idling: user, system (hard interrupts too), softirq, as far as the kernel tells."""
+    """
+    CPU time that all CPUs have spent so far: user, system (hard interrupts too), softirq, which the kernel samples with its
+    ticks; and busy, in anything but idling (or another machine's turn), which it knows exactly.
+    """
     with open("/proc/stat", encoding="ascii") as stat:
-        user, nice, system, _, _, irq, softirq = [int(n) / TICKS for n in stat.readline().split()[1:8]]
-    return {"user": user + nice, "system": system + irq, "softirq": softirq}
+        user, nice, system, idle, iowait, irq, softirq, steal = [int(n) / TICKS for n in stat.readline().split()[1:9]]
+    return {"user": user + nice, "system": system + irq, "softirq": softirq,
+            "busy": time.monotonic() * os.cpu_count() - idle - iowait - steal}
 
 
 def cpu_of(pid):

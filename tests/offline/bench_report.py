@@ -31,7 +31,7 @@ def middle(value):
 def peer(name, ours, does, mpps, cpu):
     return {"name": name, "what": name + " there", "ours": ours, "does": does, "flood_pps": middle(mpps * 1e6),
             "flood_seen": middle(1.0), "flood_refused": 0, "flood_flows": middle(1000), "no_loss_pps": mpps * 5e5,
-            "cpu_seconds_per_million": {k: middle(cpu) for k in ("user", "system", "softirq", "all")}, "bpf_ns_per_packet": None,
+            "cpu_seconds_per_million": {k: middle(cpu) for k in ("user", "system", "softirq", "busy")}, "bpf_ns_per_packet": None,
             "resident_mib": middle(5), "maps_mib": middle(1), "latency_paced": None}
 
 
