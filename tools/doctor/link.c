@@ -17,6 +17,7 @@
 #include <unistd.h>
 #include "tools/capture/busy_poll.h"
 #include "tools/hooks.h"
+#include "place.h"
 #include "xdp/netlink.h"
 #include "xdp/link.h"
 #include "xdp/probe.h"
@@ -41,41 +42,13 @@ enum {
 struct link {
 	const char *name;
 	struct link_facts facts;
-	char kind[32], master[IF_NAMESIZE], parent[IF_NAMESIZE];
+	struct place place;
 	bool features_known;
 	uint64_t features;
 	struct xdp_hook xdp;
 };
 
 /* ---- asking ---- */
-
-static void take_link(void *to, const struct nlmsghdr *answer)
-{
-	const size_t body = sizeof(struct ifinfomsg);
-	const struct nlattr *info = netlink__find(answer, body, IFLA_LINKINFO);
-	struct link *l = to;
-
-	if (answer->nlmsg_type != RTM_NEWLINK)
-		return;
-	snprintf(l->kind, sizeof(l->kind), "%s",
-		 netlink__text(netlink__within(info, IFLA_INFO_KIND)));
-	if_indextoname((unsigned)netlink__number(netlink__find(answer, body, IFLA_MASTER)),
-		       l->master);
-	/* A veth's peer is its IFLA_LINK, too, but often in another namespace. */
-	if (!netlink__find(answer, body, IFLA_LINK_NETNSID))
-		if_indextoname((unsigned)netlink__number(netlink__find(answer, body, IFLA_LINK)),
-			       l->parent);
-}
-
-static void ask_link(struct link *l)
-{
-	struct netlink_request r = {
-		.head = { .nlmsg_type = RTM_GETLINK },
-		.link = { .ifi_index = (int)l->facts.ifindex },
-	};
-
-	netlink__ask(NETLINK_ROUTE, &r, sizeof(r.link), take_link, l);
-}
 
 static void take_family(void *to, const struct nlmsghdr *answer)
 {
@@ -145,8 +118,8 @@ static void check__state(struct doctor *d, const struct link *l)
 	else
 		doctor__find(d, DOCTOR_OK, "link", NULL,
 			     "up, MTU %u, driver %s%s%s, %u receive queue%s%s", f->mtu,
-			     *f->driver ? f->driver : "unknown", *l->kind ? ", kind " : "", l->kind,
-			     f->queues, f->queues == 1 ? "" : "s",
+			     *f->driver ? f->driver : "unknown", *l->place.kind ? ", kind " : "",
+			     l->place.kind, f->queues, f->queues == 1 ? "" : "s",
 			     f->raw ? ", no Ethernet header" : "");
 }
 
@@ -215,29 +188,6 @@ static void check__offloads(struct doctor *d, const struct link *l)
 }
 
 /* ---- its place among others ---- */
-
-static void check__kind(struct doctor *d, const struct link *l)
-{
-	if (!strcmp(l->kind, "bond"))
-		doctor__find(
-			d, DOCTOR_NOTE, "place", NULL,
-			"a bond: native XDP needs ports whose drivers have it, and a mode that spreads "
-			"packets in software; watching its ports instead counts each packet once, too");
-	else if (!strcmp(l->kind, "vlan"))
-		doctor__find(
-			d, DOCTOR_NOTE, "place", NULL,
-			"a VLAN on %s: generic XDP only; watching %s sees it at native speed, tags included",
-			*l->parent ? l->parent : "another interface",
-			*l->parent ? l->parent : "that one");
-	else if (!strcmp(l->kind, "bridge"))
-		doctor__find(
-			d, DOCTOR_NOTE, "place", NULL,
-			"a bridge: it sees what is for this host; what passes from port to port is seen on "
-			"the ports only");
-	if (*l->master)
-		doctor__find(d, DOCTOR_NOTE, "place", NULL,
-			     "a port of %s: watching both counts packets twice", l->master);
-}
 
 static void check__addresses(struct doctor *d, const struct link *l)
 {
@@ -452,12 +402,12 @@ void doctor__link(struct doctor *d, const char *ifname)
 			     "no such interface here: %s", strerror(-err));
 		return;
 	}
-	ask_link(&l);
+	place__ask(&l.place, l.facts.ifindex);
 	ask_features(&l);
 	check__state(d, &l);
 	check__modes(d, &l);
 	check__mtu(d, &l);
-	check__kind(d, &l);
+	place__check(d, l.name, &l.place);
 	check__offloads(d, &l);
 	check__addresses(d, &l);
 	check__xdp(d, &l);
