@@ -41,6 +41,8 @@ struct join {
 	unsigned links;          /* numbered below this */
 	uint64_t netns[LINKS_MAX];
 	uint32_t ifindex[LINKS_MAX];
+	unsigned level[LINKS_MAX];
+	uint32_t bond[LINKS_MAX];
 };
 
 /* ---- keys ---- */
@@ -498,6 +500,14 @@ void join__set_ifindex(struct join *j, uint16_t link, uint32_t ifindex)
 	ask_all_again(j);
 }
 
+void join__set_level(struct join *j, uint16_t link, unsigned level, uint32_t bond)
+{
+	if (link >= LINKS_MAX)
+		return;
+	j->level[link] = level;
+	j->bond[link] = bond;
+}
+
 int join__set_behind(struct join *j, const struct behind_link *link, size_t links,
 		     const struct behind_address *address, size_t addresses)
 {
@@ -743,6 +753,17 @@ struct report {
 	void *to;
 };
 
+/* Of two links that count the same packets, whose records are those for totals? */
+static bool comes_first(const struct join *j, uint16_t a, uint16_t b)
+{
+	return j->level[a] != j->level[b] ? j->level[a] < j->level[b] : a < b;
+}
+
+static bool share_a_bond(const struct join *j, uint16_t a, uint16_t b)
+{
+	return j->bond[a] && j->bond[a] == j->bond[b];
+}
+
 /*
  * What comes in by one interface and leaves by another is seen from both sides. Seen from the same side twice, it is one
  * of two stacked interfaces, and then of the same socket; or a container with the same addresses as another. A packet
@@ -752,11 +773,13 @@ static bool is_counted_there(const struct join *j, const struct flow_view *v, co
 {
 	bool same_side;
 
-	if (!f || f->key.link >= v->key->link || f->round + 1 < j->reported ||
+	if (!f || !comes_first(j, f->key.link, v->key->link) || f->round + 1 < j->reported ||
 	    whos__at(&j->whos, f->who) != v->who)
 		return false;
 	same_side = f->key.sport == v->key->sport && f->key.dport == v->key->dport &&
 		    !memcmp(f->key.saddr, v->key->saddr, sizeof(f->key.saddr));
+	if (same_side && share_a_bond(j, f->key.link, v->key->link))
+		return false;
 	return !same_side || (v->cookie == f->cookie && v->cookie && v->how != OWNER_LISTENER);
 }
 
@@ -784,7 +807,7 @@ static bool is_repeated(const struct join *j, const struct flow_view *v, const s
 {
 	struct flow_key back = flow_key__reversed(v->key);
 
-	if (!v->who || !v->key->link)
+	if (!v->who)
 		return false;
 	if (way && way->translated &&
 	    (is_counted_at(j, v, &way->near) || is_counted_at(j, v, &way->far)))

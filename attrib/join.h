@@ -53,7 +53,7 @@ struct flow_view {
 	const struct who
 		*peer; /* who owns the other end, where that is on this host too; else NULL */
 	enum owner_how peer_how;
-	bool repeated; /* another watched link counted the same flow of the same owner, too: not for totals */
+	bool repeated; /* another watched link counted the same packets of the same owner, too: not for totals */
 };
 
 typedef void (*join_fn)(void *to, const struct flow_view *view);
@@ -64,6 +64,12 @@ void join__close(struct join *j);
 /* Which network namespace a link stands in: owners are looked up there. */
 void join__set_netns(struct join *j, uint16_t link, uint64_t netns);
 void join__set_ifindex(struct join *j, uint16_t link, uint32_t ifindex);
+
+/*
+ * How many interfaces a link stands on (a VLAN on its parent, a bond on its ports): a packet that two of them count is
+ * the lower one's. Ports of one bond (0: of none) share its flows, each with packets of its own.
+ */
+void join__set_level(struct join *j, uint16_t link, unsigned level, uint32_t bond);
 
 /*
  * Which other namespaces stand behind the interfaces here: a flow that nobody here owns is looked for there, at its near

@@ -17,6 +17,7 @@
 #include "attrib/owners.h"
 #include "attrib/turns.h"
 #include "monitor.h"
+#include "stack.h"
 #include "xdp/link.h"
 #include "xdp/meter.h"
 #include "xdp/say.h"
@@ -71,7 +72,7 @@ struct pipeline {
 	uint64_t clock_offset;
 	uint64_t netns; /* cookie */
 	uint64_t owners_lost, renewed;
-	bool stop;
+	bool stop, restacked;
 	int error;
 };
 
@@ -259,11 +260,28 @@ static void on_flow(void *to, const struct flow_view *flow)
 	}
 }
 
+/* Which interface stands on which, where more than one is watched. */
+static void restack(struct pipeline *p)
+{
+	struct stack_place place[LINKS_MAX];
+	uint32_t ifindex[LINKS_MAX];
+	unsigned i, n = p->opts.links;
+
+	for (i = 0; i < n; i++)
+		ifindex[i] = p->link[i].now.ifindex;
+	if (p->restacked || n < 2 || stack__find(ifindex, n, place))
+		return;
+	for (i = 0; i < n; i++)
+		join__set_level(p->join, i, place[i].level, place[i].bond);
+	p->restacked = true;
+}
+
 static void report(struct pipeline *p, uint64_t now)
 {
 	unsigned i;
 	int err;
 
+	restack(p);
 	p->clock_offset = clock_ns(CLOCK_REALTIME) - now_ns();
 	p->reported_before = p->reported;
 	p->reported = now;
@@ -541,6 +559,7 @@ static void on_link(void *to, const struct link_state *s)
 	struct pipeline *p = to;
 	unsigned i;
 
+	p->restacked = false;
 	for (i = 0; i < p->opts.links; i++) {
 		struct watched *w = &p->link[i];
 

@@ -374,6 +374,33 @@ static void counts_once(void **state)
 	assert_false(records[0].view.repeated);
 }
 
+/* A bond (the uplink) on two ports, which share its flow: the ports' packets are for totals, and all of them. */
+static void bonded(void **state)
+{
+	struct flow_key k = key(IPPROTO_TCP, "198.51.100.7", 80, "192.0.2.9", 1111);
+
+	(void)state;
+	join__set_level(j, UPLINK, 1, 0);
+	join__set_level(j, VETH_A, 0, IF_UPLINK);
+	join__set_level(j, VETH_B, 0, IF_UPLINK);
+	socket_in(HOST, 1, 7, k);
+	for (uint16_t link = UPLINK; link <= VETH_B; link++)
+		add(on(link, k), 0, 5);
+	report();
+	assert_int_equal(n_records, 3);
+	for (unsigned i = 0; i < n_records; i++) {
+		assert_int_equal(records[i].view.repeated, records[i].view.key->link == UPLINK);
+		assert_int_equal(records[i].who.pid, 7);
+	}
+	/* a port of nothing any more: it counts what the other one has counted */
+	join__set_level(j, VETH_B, 0, 0);
+	add(on(VETH_A, k), 0, 5);
+	add(on(VETH_B, k), 0, 5);
+	report();
+	for (unsigned i = 0; i < n_records; i++)
+		assert_int_equal(records[i].view.repeated, records[i].view.key->link == VETH_B);
+}
+
 /* A container's UDP socket that is bound and not connected. */
 static void unconnected(void **state)
 {
@@ -438,6 +465,7 @@ int main(void)
 		TEST(asks_about_strangers_only),
 		TEST(tuple_is_given_again),
 		TEST(counts_once),
+		TEST(bonded),
 		TEST(unconnected),
 		TEST(only_ipv6),
 	};
