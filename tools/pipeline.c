@@ -260,7 +260,7 @@ static void on_flow(void *to, const struct flow_view *flow)
 	}
 }
 
-/* Which interface stands on which, where more than one is watched. */
+/* Which interface stands on which. */
 static void restack(struct pipeline *p)
 {
 	struct stack_place place[LINKS_MAX];
@@ -458,10 +458,22 @@ static int attach_link(struct pipeline *p, unsigned link)
 	return err ? err : begin_link(p, link, &before);
 }
 
+/* The kernel takes no XDP program on an interface when another that stands on it has one. */
+static void lowest_first(const struct pipeline *p, unsigned *order)
+{
+	struct stack_place place[LINKS_MAX] = {};
+	uint32_t ifindex[LINKS_MAX];
+
+	for (unsigned i = 0; i < p->opts.links; i++)
+		ifindex[i] = if_nametoindex(p->opts.ifname[i]);
+	stack__find(ifindex, p->opts.links, place);
+	stack__order(place, p->opts.links, order);
+}
+
 /* The owners are known before the first packet is counted. */
 static int attach_all(struct pipeline *p)
 {
-	unsigned i;
+	unsigned order[LINKS_MAX], i;
 	int err = 0;
 
 	renew_namespaces(p, now_ns());
@@ -472,8 +484,9 @@ static int attach_all(struct pipeline *p)
 	}
 	if (!err && p->owners)
 		err = owners__snapshot(p->owners);
+	lowest_first(p, order);
 	for (i = 0; i < p->opts.links && !err; i++)
-		err = attach_link(p, i);
+		err = attach_link(p, order[i]);
 	return err;
 }
 

@@ -111,3 +111,14 @@ int stack__find(const uint32_t *ifindex, unsigned n, struct stack_place *out)
 	free(s.entry);
 	return err;
 }
+
+void stack__order(const struct stack_place *place, unsigned n, unsigned *order)
+{
+	for (unsigned i = 0; i < n; i++) {
+		unsigned at = i;
+
+		for (; at && place[order[at - 1]].level > place[i].level; at--)
+			order[at] = order[at - 1];
+		order[at] = i;
+	}
+}

@@ -11,4 +11,6 @@ struct stack_place {
 
 /* The places of n interfaces. 0 or -errno, and then nothing is written. */
 int stack__find(const uint32_t *ifindex, unsigned n, struct stack_place *out);
+/* Their numbers, from the lowest level on. */
+void stack__order(const struct stack_place *place, unsigned n, unsigned *order);
 #endif

@@ -208,8 +208,8 @@ static int try_mode(struct attachment *a, enum xdp_mode mode)
 	return a->link_fd < 0 ? -errno : 0;
 }
 
-/* The program that stands in the way, for the error line: "NAME (id N)". */
-static void name_other(unsigned ifindex, char *text, size_t size)
+/* The program that stands in the way, for the error line: "NAME (id N)". False: there is none on the interface itself. */
+static bool name_other(unsigned ifindex, char *text, size_t size)
 {
 	LIBBPF_OPTS(bpf_xdp_query_opts, query);
 	struct bpf_prog_info info = {};
@@ -218,12 +218,13 @@ static void name_other(unsigned ifindex, char *text, size_t size)
 
 	snprintf(text, size, "unknown");
 	if (bpf_xdp_query(ifindex, 0, &query) || !query.prog_id)
-		return;
+		return false;
 	fd = bpf_prog_get_fd_by_id(query.prog_id);
 	if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &length))
 		snprintf(text, size, "%s (id %u)", info.name, query.prog_id);
 	if (fd >= 0)
 		close(fd);
+	return true;
 }
 
 static bool is_taken(int err)
@@ -234,9 +235,16 @@ static bool is_taken(int err)
 static int complain(const struct attachment *a, int err)
 {
 	char hint[256], other[64];
+	bool there = name_other(a->ifindex, other, sizeof(other));
 
-	name_other(a->ifindex, other, sizeof(other));
-	if (is_taken(err))
+	/* dev_xdp_attach() in net/core/dev.c: nothing below an interface that has one already. */
+	if (is_taken(err) && !there)
+		snprintf(
+			hint, sizeof(hint),
+			"an XDP program on an interface that stands on %s (a bond, a VLAN) is in the way: stop "
+			"its owner, or watch that interface",
+			a->ifname);
+	else if (is_taken(err))
 		snprintf(
 			hint, sizeof(hint),
 			"XDP program %s is attached there already: stop its owner, or `ip link set dev %s "
