@@ -39,7 +39,7 @@ $(DEBUG): $(DEBUG_OBJ)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 
 test:
-	@sh tests/packages.sh install build test
+	@sh tests/packages.sh install build test vm
 	@$(MAKE) --no-print-directory wirewho debug unit $(OUT)/bench/generator
 	@bash tests/run $(ONLY)
 

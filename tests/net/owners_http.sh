@@ -37,20 +37,22 @@ share() {
 
 list() { echo "$*" | tr ' ' ','; }
 
+# What came before the worker's accept is the listening socket's: of few packets on a slow machine, a larger share.
+listener='.process.name == "nginx" and .wirewho.attribution == "listener"'
 for type in ipv4 ipv6; do
     is_worker=".process.name == \"nginx\" and (.process.pid | IN($(list $workers)))"
     is_wrk=".process.name == \"wrk\" and (.process.pid | IN($(list $CLIENTS)))"
-    at_least "$type: per cent of packets that are an nginx worker's" "$(share "$TMP/srv" $type "$is_worker")" 99.9
+    at_least "$type: per cent of packets that are an nginx worker's" "$(share "$TMP/srv" $type "$is_worker or ($listener)")" 99.9
     at_least "$type: per cent of those said to be exact" \
-        "$(share "$TMP/srv" $type "$is_worker and .wirewho.attribution == \"exact\"")" 99
+        "$(share "$TMP/srv" $type "$is_worker and .wirewho.attribution == \"exact\"")" $((100 - ${WW_SLOW:-1}))
     at_least "$type: per cent of packets that are wrk's" "$(share "$TMP/cli" $type "$is_wrk")" 99.9
     is "$type: per cent under a foreign name" \
         "$(share "$TMP/srv" $type '.process.name != null and .process.name != "nginx"')" 0.000
 done
 # both workers served, and the two ends tell the same story
-is "the workers that were seen" "$(jq -r 'select(.process.name == "nginx") | .process.pid' "$TMP/srv" | sort -u | wc -l)" 2
+is "the workers that were seen" "$(jq -r "select(.process.name == \"nginx\" and ($listener | not)) | .process.pid" "$TMP/srv" | sort -u | wc -l)" 2
 is "who opened the flows, at the server" "$(jq -r 'select(.event.kind == "metric" and .destination.port == 80) |
     .network.direction + " " + .wirewho.local' "$TMP/srv" | sort -u)" "ingress destination"
 is "who opened the flows, at the client" "$(jq -r 'select(.event.kind == "metric" and .destination.port == 80) |
     .network.direction + " " + .wirewho.local' "$TMP/cli" | sort -u)" "egress source"
-is "the user" "$(jq -r 'select(.process.name == "nginx") | .user.name' "$TMP/srv" | sort -u)" www-data
+is "the user" "$(jq -r "select(.process.name == \"nginx\" and ($listener | not)) | .user.name" "$TMP/srv" | sort -u)" www-data

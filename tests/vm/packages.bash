@@ -36,7 +36,7 @@ apt__config() {
 	Dir "$dir"; Dir::State "state"; Dir::State::status "$dir/status"; Dir::Cache "cache"; Dir::Etc "etc";
 	Dir::Etc::main "/dev/null"; Dir::Etc::parts "/dev/null";
 	APT::Architecture "amd64"; APT::Architectures { "amd64"; }; APT::Sandbox::User "root"; APT::Install-Recommends "0";
-	Acquire::Languages "none"; Acquire::Retries "3";
+	Acquire::Languages "none"; Acquire::Retries "3"; Acquire::http::Timeout "30"; Acquire::https::Timeout "30";
 	END
     apt-config dump | grep -iE '^Acquire::[a-z]+::Proxy' >>"$dir/apt.conf"
 }
