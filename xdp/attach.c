@@ -38,8 +38,7 @@ static bool has_bpffs(void)
 	return !statfs(path ? path : "/sys/fs/bpf", &fs) && fs.f_type == BPF_FS_MAGIC;
 }
 
-/* Once a run: the dispatcher is missing, and what that means. */
-static bool dispatcher_works(void)
+bool attach__is_chained(void)
 {
 	static bool said;
 	int err = probe__dispatcher();
@@ -171,7 +170,7 @@ int attach__load(struct attachment *a, struct bpf_object *obj, const char *name,
 	if (!a->ifindex)
 		return fail(-ENODEV, "`ip link` lists the interfaces of this network namespace",
 			    "find interface %s", ifname);
-	if (dispatcher_works())
+	if (attach__is_chained())
 		return load_chained(a, obj, name, chain);
 	if (chain->asked)
 		say(SAY_NOTE, "%s: no dispatcher, so --priority and --chain-actions change nothing",

@@ -47,6 +47,9 @@ struct attachment {
 		.prog_fd = -1, .link_fd = -1 \
 	}
 
+/* Whether ours will stand in libxdp's dispatcher. Where it cannot be had, says so once a run. */
+bool attach__is_chained(void);
+
 /*
  * Loads `obj` (opened, its maps lent) so that its XDP program `name` can be attached to `ifname`, and attaches nothing.
  * Where the dispatcher cannot be had, says so once a run. Returns 0 or -errno; the reason was said.

@@ -6,12 +6,14 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include "link.h"
 #include "pin.h"
 #include "probe.h"
 #include "say.h"
+#include "without_call.h"
 #include "xdp/meter.skel.h"
 
 #define PROGRAM "wirewho_meter"
@@ -199,6 +201,51 @@ static int pin_link(const struct metered *l, const char *ifname)
 	return pins__add(name, l->skel->obj);
 }
 
+/*
+ * Since 6.13 ("bpf: check changes_pkt_data property for extension programs", and older kernels took it over) what takes a
+ * place in libxdp's dispatcher may change packets only where the dispatcher itself might. Room for the moment of arrival is
+ * such a change.
+ */
+static bool must_not_stamp(const struct meter *m, const char *ifname)
+{
+	bool sampled = m->opts.sampling.mode == SAMPLE_MODE_TAP ||
+		       m->opts.sampling.mode == SAMPLE_MODE_INLINE;
+
+	if (!attach__is_chained() || !probe__chained_change())
+		return false;
+	if (sampled)
+		say(SAY_NOTE,
+		    "%s: this kernel lets no program in libxdp's dispatcher write beside a packet (%s): its "
+		    "time is when it was read, not when it came",
+		    ifname, strerror(-probe__chained_change()));
+	return true;
+}
+
+static struct meter_bpf *open_unstamped(void)
+{
+	struct meter_bpf *skel = calloc(1, sizeof(*skel));
+	void *copy = NULL;
+	int err = skel ? meter_bpf__create_skeleton(skel) : -ENOMEM;
+
+	if (!err) {
+		copy = malloc(skel->skeleton->data_sz);
+		err = copy ? 0 : -ENOMEM;
+	}
+	if (!err) {
+		memcpy(copy, skel->skeleton->data, skel->skeleton->data_sz);
+		without_call(copy, skel->skeleton->data_sz, BPF_FUNC_xdp_adjust_meta, -EOPNOTSUPP);
+		skel->skeleton->data = copy;
+		err = bpf_object__open_skeleton(skel->skeleton, NULL);
+	}
+	free(copy);
+	if (err) {
+		meter_bpf__destroy(skel);
+		errno = -err;
+		return NULL;
+	}
+	return skel;
+}
+
 static int open_link(struct meter *m, uint16_t number, const char *ifname)
 {
 	struct metered *l = &m->link[number];
@@ -208,7 +255,7 @@ static int open_link(struct meter *m, uint16_t number, const char *ifname)
 	err = link__usable(ifname, &l->facts);
 	if (err)
 		return err;
-	l->skel = meter_bpf__open();
+	l->skel = must_not_stamp(m, ifname) ? open_unstamped() : meter_bpf__open();
 	if (!l->skel)
 		return fail(-errno, NULL, "open the XDP program");
 	set_constants(m, l, number);

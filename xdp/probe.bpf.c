@@ -25,6 +25,12 @@ int probe_replace(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
+SEC("?freplace/probe_slot")
+int probe_change(struct xdp_md *ctx)
+{
+	return bpf_xdp_adjust_meta(ctx, -4) ? XDP_DROP : XDP_PASS;
+}
+
 SEC("?xdp")
 int probe_plain(struct xdp_md *ctx)
 {

@@ -77,10 +77,10 @@ static int probe__load(const char *name)
 
 /* ---- dispatcher ---- */
 
-static int replace__slot_of(int target)
+static int replace__slot_of(int target, const char *name)
 {
 	struct probe_bpf *skel;
-	struct bpf_program *prog = probe__open(&skel, "probe_replace");
+	struct bpf_program *prog = probe__open(&skel, name);
 	struct bpf_link *link;
 	int err;
 
@@ -101,7 +101,8 @@ destroy:
 	return err;
 }
 
-static int try__dispatcher(void)
+/* Whether this one may take a place in another program. */
+static int try__place(const char *name)
 {
 	struct probe_bpf *skel;
 	struct bpf_program *prog = probe__open(&skel, "probe_target");
@@ -111,9 +112,14 @@ static int try__dispatcher(void)
 		return -errno;
 	err = probe_bpf__load(skel);
 	if (!err)
-		err = replace__slot_of(bpf_program__fd(prog));
+		err = replace__slot_of(bpf_program__fd(prog), name);
 	probe_bpf__destroy(skel);
 	return err;
+}
+
+static int try__dispatcher(void)
+{
+	return try__place("probe_replace");
 }
 
 int probe__dispatcher(void)
@@ -121,6 +127,18 @@ int probe__dispatcher(void)
 	static struct answer answer;
 
 	return probe__once(&answer, try__dispatcher);
+}
+
+static int try__change(void)
+{
+	return try__place("probe_change");
+}
+
+int probe__chained_change(void)
+{
+	static struct answer answer;
+
+	return probe__once(&answer, try__change);
 }
 
 /* ---- the others ---- */

@@ -12,6 +12,8 @@
  * replaces it (BPF_PROG_TYPE_EXT, kernel commit be8704ff07d2). -EPERM where the kernel refuses such programs.
  */
 int probe__dispatcher(void);
+/* And may one that is chained change packets, or what stands beside them? After the other one. */
+int probe__chained_change(void);
 
 /* tcx links (kernel commit e420bed02507): asks `lo` for its list, which changes nothing. */
 int probe__tcx(void);
