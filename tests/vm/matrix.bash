@@ -19,6 +19,8 @@ matrix__tests() {
 	net/trace_packets   trace packets
 	net/trace_exec      trace exec
 	net/trace_syscalls  trace syscalls
+	net/tcx_beside      other tcx programs stay
+	net/run_kill        killed under load: other filters stay
 	guest/neighbours    other XDP programs before, behind, coming and going
 	guest/pktgen        pktgen: every packet of its flows
 	guest/zero_copy     a card's own driver (igb): zero-copy, or one line that says why not

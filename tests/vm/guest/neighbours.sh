@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# timeout: 60
+# timeout: 120
 # With other XDP programs on one interface, through libxdp's dispatcher: before and after ours, coming and going, and none
 # of them bypassed.
 . "$(dirname "$0")/../../net/lib.sh"
@@ -41,6 +41,7 @@ delivered() { srv nstat -asz UdpNoPorts | awk '/NoPorts/ { print $2 }'; }
 members() { srv xdp-loader status $SRV_IF; }
 
 need xdp-loader xdp-filter nstat
+other__build
 net__pair 1
 must ip -n "$SRV" link set $SRV_IF address 02:00:00:00:00:01
 "$WIREWHO" doctor | grep -q 'XDP programs can be chained' || skip "this kernel refuses the dispatcher"
@@ -65,6 +66,29 @@ is "before the filter: packets let through" "$(counted "$TMP/before" 9000)" 700
 is "before the filter: packets that it dropped" "$(counted "$TMP/before" 9001)" 300
 contains "the filter, when we are gone" "$(members)" xdpfilt
 lacks "the chain, when we are gone" "$(members)" wirewho_meter
+
+# a verdict after which nobody else is asked: the filter stands there, and drops nothing
+run first --priority 5 --chain-actions drop
+was=$(delivered)
+send 200 9001
+is "delivered past a filter that is not asked" "$(($(delivered) - was))" 200
+end first
+is "first and last: packets" "$(counted "$TMP/first" 9001)" 200
+
+# a program that xdp-loader has put there, and ours on both sides of it
+must srv xdp-loader load -m native $SRV_IF "$TMP/other.o"
+run before --priority 5
+run behind --priority 95
+contains "xdp-loader's program" "$(members)" other_xdp
+send 200 9000
+end before
+send 100 9000
+end behind
+is "before xdp-loader's program" "$(counted "$TMP/before" 9000)" 200
+is "behind xdp-loader's program" "$(counted "$TMP/behind" 9000)" 300
+contains "xdp-loader's program, when we are gone" "$(members)" other_xdp
+must srv xdp-loader unload $SRV_IF --id "$(members | awk '/other_xdp/ { print $4 }')"
+contains "the filter, when that is gone" "$(members)" xdpfilt
 
 # others come and go while packets run: none is missed, none is counted twice
 must srv xdp-filter unload $SRV_IF

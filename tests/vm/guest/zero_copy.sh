@@ -17,6 +17,7 @@ missed() {
 # once ARG...: a capture of COUNT frames in eight flows; what the program saw, and what it has in the file
 once() {
     local before
+    cards__settled # the run before has reset the card, too
     cap__start "$@" 'udp port 9000'
     cards__settled
     before=$(missed)
