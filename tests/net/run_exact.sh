@@ -109,5 +109,6 @@ try() {
 
 try "native" 14 --mode native --interval 1
 try "generic" 0 --mode generic --interval 1
+[ -z "${WW_GUEST-}" ] || exit 0 # what follows differs by table, not by kernel, and an emulated one takes its time
 try "the kernel's hash" 14 --mode native --interval 2 --table hash
 try "a table that is far too small" 14 --mode native --interval 1 --flows 256

@@ -11,14 +11,9 @@ matrix__tests() {
 	net/replay          the corpus of captures, replayed, native and generic
 	net/owners_truth    the owners' truth table ($MATRIX_SCENARIOS)
 	net/owners_http     HTTP: every packet the server's and the client's process
-	net/capture_tap     capture --sample tap
-	net/inline_udp      capture --sample inline
-	net/copy_http       capture --sample copy
-	net/trace_lines     trace tcp
-	net/trace_udp       trace udp
+	guest/capture       capture: copy, inline and tap over a veth
+	guest/trace         trace exec, syscalls, tcp and udp
 	net/trace_packets   trace packets
-	net/trace_exec      trace exec
-	net/trace_syscalls  trace syscalls
 	net/tcx_beside      other tcx programs stay
 	net/run_kill        killed under load: other filters stay
 	guest/neighbours    other XDP programs before, behind, coming and going
@@ -32,7 +27,7 @@ matrix__tests() {
 	END
 }
 
-MATRIX_SHORT='offline/verifier net/owners_http guest/pktgen guest/zero_copy guest/bond'
+MATRIX_SHORT='offline/verifier net/owners_http guest/capture guest/neighbours guest/zero_copy'
 # Enough for a guest: one of each way that a socket comes to its owner.
 MATRIX_SCENARIOS='20 scenarios'
 MATRIX_OWNERS='@(tcp_both|tcp_ipv6|udp_ipv6|udp_443|short_tcp|older_tcp|older_udp|accept_then_fork|prefork_workers|reuseport_udp'
@@ -41,7 +36,7 @@ MATRIX_OWNERS=$MATRIX_OWNERS'|socket_activation|dup|exec|passed_in_use|udp_passe
 # matrix__guest TESTS: what the guest runs; each test's line, and its log when it failed
 matrix__guest() {
     # shellcheck disable=SC2086 # a list
-    echo "uname -r >/run/vm/release; exec bash tests/run" $1
+    echo "uname -r >/run/vm/release; export WW_LOGS=/run/vm/logs; exec bash tests/run" $1
 }
 
 # matrix__kernel KERNEL TESTS: boots it; leaves the guest's lines, and one for the boot itself if it did not go well, in
