@@ -183,5 +183,43 @@ def again(port):
     says(port, "client", *OPEN["client"], "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT")
 
 
-for number, scene in enumerate((step_by_step, let_go, both_close, half_open, refused, again)):
+def fast_listen(port):
+    s = make("server", port)
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, 5)
+    s.listen(5)
+    await_state("server", port, "LISTEN")
+    return s
+
+
+def fast_open(port):
+    """A SYN with a cookie and data makes a full socket in SYN_RECV at once, which is accepted and read before its ACK."""
+    for side in NS:
+        run(side, "sysctl", "-qw", "net.ipv4.tcp_fastopen=3")
+    with fast_listen(port + 100) as listener, make("client") as client:  # this one gets the cookie
+        client.sendto(b"ask", socket.MSG_FASTOPEN, (ADDRESS, port + 100))
+        listener.accept()[0].close()
+    listener = fast_listen(port)
+    drop("client", f"tcp sport {port}")
+    client = make("client")
+    client.setblocking(False)
+    client.sendto(b"data", socket.MSG_FASTOPEN, (ADDRESS, port))
+    await_state("server", port, "SYN_RECV")
+    server = listener.accept()[0]
+    if server.recv(100) != b"data":
+        sys.exit("the data has not come with the SYN")
+    listener.close()
+    drop("client", None)
+    await_state("client", port, "ESTABLISHED")
+    await_state("server", port, "ESTABLISHED")
+    client.shutdown(socket.SHUT_WR)
+    await_state("server", port, "CLOSE_WAIT")
+    server.close()
+    await_state("client", port, "TIME_WAIT")
+    client.close()
+    says(port, "listener", "CLOSE", "LISTEN", "CLOSE")
+    says(port, "client", *OPEN["client"], "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT")
+    says(port, "server", *OPEN["server"], "CLOSE_WAIT", "LAST_ACK", "CLOSE")
+
+
+for number, scene in enumerate((step_by_step, let_go, both_close, half_open, refused, again, fast_open)):
     scene(5001 + number)

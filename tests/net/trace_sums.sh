@@ -11,7 +11,7 @@ offload "$SRV" $SRV_IF off gro
 offload "$CLI" $CLI_IF off gro
 # No selective acknowledgements, whose options differ in length, and no probes of what is not lost.
 for ns in "$SRV" "$CLI"; do
-    must ip netns exec "$ns" sysctl -qw net.ipv4.tcp_sack=0 net.ipv4.tcp_early_retrans=0
+    must ip netns exec "$ns" sysctl -qw net.ipv4.tcp_sack=0 net.ipv4.tcp_early_retrans=0 net.ipv4.tcp_fastopen=3
 done
 cat >"$TMP/server.py" <<-'END'
 	import socket, sys, threading
@@ -23,13 +23,17 @@ cat >"$TMP/server.py" <<-'END'
 	        c.sendall(b"x" * int(down))
 	        if how == b"client":
 	            f.read(1)
-	s = socket.socket(socket.AF_INET6)
-	s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-	s.bind(("::", 5300))
-	s.listen(100)
+	def listen(port):
+	    s = socket.socket(socket.AF_INET6)
+	    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+	    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, 100)
+	    s.bind(("::", port))
+	    s.listen(100)
+	    while True:
+	        threading.Thread(target=serve, args=(s.accept()[0],)).start()
+	threading.Thread(target=listen, args=(5301,)).start()
 	print("ready", flush=True)
-	while True:
-	    threading.Thread(target=serve, args=(s.accept()[0],)).start()
+	listen(5300)
 	END
 cat >"$TMP/client.py" <<-'END'
 	import socket, sys
@@ -45,6 +49,11 @@ cat >"$TMP/client.py" <<-'END'
 	                else:
 	                    while down:
 	                        down -= len(c.recv(min(down, 65536)))
+	    for i in range(20):  # the first one of an address asks for a cookie, the others have their data in the SYN
+	        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as c:
+	            c.sendto(b"server 500 700\n" + b"x" * 500, socket.MSG_FASTOPEN, (host, 5301))
+	            while c.recv(65536):
+	                pass
 	END
 bg "$SRV" python3 "$TMP/server.py" >"$TMP/ready"
 SERVER=$BG_PID
@@ -55,7 +64,7 @@ ww__start "$SRV" run -i $SRV_IF --jsonl "$TMP/srv" --interval 1
 srv_pid=$WW_PID srv_err=$WW_ERR
 ww__start "$CLI" run -i $CLI_IF --jsonl "$TMP/cli" --interval 1
 cli_pid=$WW_PID cli_err=$WW_ERR
-ww__start "$SRV" trace tcp --close --port 5300 --port 80 --jsonl "$TMP/trace"
+ww__start "$SRV" trace tcp --close --port 5300 --port 5301 --port 80 --jsonl "$TMP/trace"
 trace_pid=$WW_PID
 must cli python3 "$TMP/client.py" $SRV4 $SRV6
 bg "$CLI" wrk -t 1 -c 8 -d 1 -H 'Connection: close' "http://$SRV4/small" >"$TMP/wrk"
@@ -107,6 +116,15 @@ compare() {
 }
 compare "at the server" "$(flows "$TMP/srv" 5300 | once)" "$(closed destination 5300 | once)" 190
 compare "at the client" "$(flows "$TMP/cli" 5300 | once)" "$(closed source 5300 | once)" 190
+at_least "connections that had data in their SYN" "$(srv nstat -asz TcpExtTCPFastOpenPassive | awk '$1 ~ /^Tcp/ { print $2 }')" 38
+# With data in the SYN its options differ in length, so here packets and payload.
+opened_fast() { awk '{ print $1, $2, $4, $6 }'; }
+compare "fast open, at the server" "$(flows "$TMP/srv" 5301 | once | opened_fast)" "$(closed destination 5301 | once | opened_fast)" 40
+compare "fast open, at the client" "$(flows "$TMP/cli" 5301 | once | opened_fast)" "$(closed source 5301 | once | opened_fast)" 40
+is "fast open: payload, of each connection" "$(jq -r "select(.event.action == \"tcp-close\" and .destination.port == 5301) | .wirewho as \$w |
+    \"\(\$w.local) \(\$w.tcp.sent.payload_bytes) \(\$w.tcp.received.payload_bytes)\"" "$TMP/trace" | sort | uniq -c | sed 's/^ *//')" \
+    "40 destination 700 515
+40 source 515 700"
 is "the server's owner" "$(closed destination 5300 | cut -d ' ' -f 6 | sort -u)" "$SERVER"
 
 # wrk ends in the middle of its last requests, so here the owners alone: "CLIENT_PORT pid" of each connection whose port
@@ -117,7 +135,7 @@ flowed() {
 }
 for end in srv:destination cli:source; do
     ours=$(told ${end#*:})
-    at_least "wrk's connections at ${end%:*}" "$(wc -l <<<"$ours")" 500
+    at_least "wrk's connections at ${end%:*}" "$(wc -l <<<"$ours")" 100
     is "owners of wrk's connections at ${end%:*} that differ" \
         "$(diff <(flowed "$TMP/${end%:*}" | join - <(cut -d ' ' -f 1 <<<"$ours")) - <<<"$ours" | head -n 5)" ""
 done
