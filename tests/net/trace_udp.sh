@@ -266,9 +266,9 @@ for i in range(25):
     s.sendto(b'12345', ('$SRV4', 6001))
     time.sleep(0.1)"
 ww__stop
-at_least "lines of intervals" "$(grep -c '^[0-9:.]* .* python3 .* -$' "$WW_OUT")" 3
-is "the open socket's line at the end: received" "$(awk '/ open$/ { print $9, $10 }' "$WW_OUT")" "25 125"
-is "the closed socket's line: sent" "$(awk '/ ms$/ { print $7, $8 }' "$WW_OUT")" "25 125"
+at_least "lines of intervals" "$(grep -c '^[0-9:.]* root .* python3 .* -$' "$WW_OUT")" 3
+is "the open socket's line at the end: received" "$(awk '/ open$/ { print $10, $11 }' "$WW_OUT")" "25 125"
+is "the closed socket's line: sent" "$(awk '/ ms$/ { print $8, $9 }' "$WW_OUT")" "25 125"
 ww__start "$CLI" trace udp --comm nobody --jsonl "$TMP/none"
 must cli python3 "$TMP/client.py" $SRV4 connected >/dev/null
 ww__stop

@@ -144,11 +144,12 @@ char *endpoint__text(const struct flow_key *key, bool source, char text[ENDPOINT
 	return text;
 }
 
-#define COLUMNS "%-12s %7s %-15s %-8s %-21s %-21s"
+#define COLUMNS "%-12s %-10s %7s %-15s %-8s %-21s %-21s"
 
 void endpoints__heads(struct endpoints *p)
 {
-	fprintf(trace__out(p->trace), COLUMNS, "TIME", "PID", "COMM", "HOW", "LOCAL", "REMOTE");
+	fprintf(trace__out(p->trace), COLUMNS, "TIME", "USER", "PID", "COMM", "HOW", "LOCAL",
+		"REMOTE");
 }
 
 void endpoints__line(struct endpoints *p, const struct endpoint *e)
@@ -157,7 +158,8 @@ void endpoints__line(struct endpoints *p, const struct endpoint *e)
 
 	if (e->how)
 		snprintf(pid, sizeof(pid), "%u", e->who->pid);
-	fprintf(trace__out(p->trace), COLUMNS, trace__clock(p->trace, e->time, clock), pid,
+	fprintf(trace__out(p->trace), COLUMNS, trace__clock(p->trace, e->time, clock),
+		e->how ? trace__user(p->trace, e->who->uid) : "-", pid,
 		e->how ? trace__text(p->trace, e->who->comm, sizeof(e->who->comm)) : "-",
 		owner_how_names[e->how], endpoint__text(e->key, true, local),
 		endpoint__text(e->key, false, remote));

@@ -38,7 +38,7 @@ struct endpoint {
 	int opened;  /* by the socket's own end: 1, by its peer: 0, not known: -1 */
 };
 
-/* "TIME PID COMM HOW LOCAL REMOTE" in columns, without newline, and the heads of those columns. */
+/* "TIME USER PID COMM HOW LOCAL REMOTE" in columns, without newline, and the heads of those columns. */
 void endpoints__heads(struct endpoints *p);
 void endpoints__line(struct endpoints *p, const struct endpoint *e);
 /* `action` as in event.action; ours: the object below "wirewho" (its reference is taken). NULL without memory. */

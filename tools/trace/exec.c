@@ -346,13 +346,13 @@ static int exec__open(void *self, struct trace *t)
 	if (err)
 		return fail(err, NULL, "make the table of sums");
 	x->trace = t;
-	x->since = trace__now();
 	x->skel = trace_exec_bpf__open();
 	if (!x->skel)
 		return fail(-errno, NULL, "open the exec tracer's programs");
 	x->skel->rodata->filter = *trace__filter(t);
 	x->skel->rodata->with_args = x->args && x->by == BY_EVENT;
 	err = trace__load(t, x->skel->obj, hooks, sizeof(hooks) / sizeof(*hooks));
+	x->since = trace__now();
 	if (!err)
 		print_head(x);
 	return err;

@@ -379,7 +379,6 @@ static int syscalls__open(void *self, struct trace *t)
 	int err;
 
 	s->trace = t;
-	s->since = trace__now();
 	err = make_tables(s);
 	if (err)
 		return err;
@@ -391,7 +390,9 @@ static int syscalls__open(void *self, struct trace *t)
 	s->skel->rodata->errors_only = s->errors;
 	bpf_map__set_max_entries(s->skel->maps.syscall_counts, s->table);
 	bpf_map__set_max_entries(s->skel->maps.syscall_counts_next, s->table);
-	return trace__load(t, s->skel->obj, hooks, sizeof(hooks) / sizeof(*hooks));
+	err = trace__load(t, s->skel->obj, hooks, sizeof(hooks) / sizeof(*hooks));
+	s->since = trace__now();
+	return err;
 }
 
 static void syscalls__close(void *self)

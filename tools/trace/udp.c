@@ -172,6 +172,7 @@ static int read_all(struct udp *x, int fd)
 		have += n;
 		for (i = 0; i < have / sizeof(*events); i++)
 			udp__event(x, &events[i], sizeof(events[i]));
+		trace__add_events(x->trace, i);
 		memmove(events, &events[i], have % sizeof(*events));
 		have %= sizeof(*events);
 	}
