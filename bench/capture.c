@@ -38,7 +38,6 @@
 #define READY_NAP_US 50000
 #define REST_US 300000 /* for what is still on its way when the last frame was sent */
 #define ARGS_MOST 24
-#define WARM_BYTES (600ul << 20) /* a second */
 
 struct options {
 	uint64_t rounds, seconds, size, flows, cpu;
@@ -236,24 +235,6 @@ static int check_ours(const struct way *w, const struct place *p, struct outcome
 
 /* ---- one run ---- */
 
-/*
- * On a virtual machine each page that was free for a while costs a fault in the host when it is touched, more than anything else
- * here: memory for the file is touched beforehand.
- */
-static void warm(const struct place *p)
-{
-	size_t size = WARM_BYTES * p->opts->seconds, room = sysconf(_SC_AVPHYS_PAGES);
-	void *at;
-
-	room *= sysconf(_SC_PAGESIZE) / 2;
-	if (size > room)
-		size = room;
-	at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE,
-		  -1, 0);
-	if (at != MAP_FAILED)
-		munmap(at, size);
-}
-
 static double busy_seconds(void)
 {
 	unsigned long long user, nice, system, idle, iowait, irq, softirq;
@@ -352,7 +333,7 @@ static int run_way(const struct way *w, struct place *p, struct outcome *o)
 		become(w, p);
 	err = wait_ready(w, p, pid);
 	if (!err) {
-		warm(p);
+		room__warm(p->opts->seconds);
 		err = send_to(w, p, pid, o);
 	}
 	if (!err)

@@ -14,6 +14,12 @@ int room__open(const char *out_end, const char *in_end);
 /* Lets an end take frames that come without a stack, also while it has no XDP program (GRO). 0 or -errno (said). */
 int room__receive(const char *in_end);
 
+/*
+ * For files in memory: on a virtual machine each page that was free for a while costs a fault in the host when it is touched, more
+ * than anything else that is measured here. So memory for so many seconds of writing is touched beforehand.
+ */
+void room__warm(unsigned seconds);
+
 struct middle {
 	double median, low, high;
 };

@@ -268,6 +268,8 @@ static int run_tap(struct setup *s, bool to_file, struct outcome *o)
 
 	if (!err)
 		err = start_tap(&t, s);
+	if (!err && to_file)
+		room__warm(s->opts->seconds);
 	if (!err)
 		err = send_frames(s, o);
 	if (!err)
