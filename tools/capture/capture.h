@@ -62,7 +62,10 @@ struct capture_lane {
 	uint64_t past_count;             /* came after the last packet of --count */
 	uint64_t output_dropped;         /* the lane was full */
 	uint64_t output_failed;          /* writing had failed */
-	uint64_t missing; /* dropped since the last committed one: told to the file's reader */
+	uint64_t missing;  /* dropped since the last committed one: told to the file's reader */
+	uint8_t usual[48]; /* options of a packet of `usual_queue` of which nothing else is known */
+	size_t usual_size;
+	uint32_t usual_queue;
 };
 
 /* Which processes the present file has told its reader of: a cache, so a process may be told of again. */
@@ -71,6 +74,17 @@ struct capture_told {
 	uint32_t pid, file;
 	uint64_t start;
 	char comm[16];
+};
+
+/* What was said last of a process' packets: a cache. */
+#define CAPTURE_SAYINGS 256
+struct capture_saying {
+	const struct process *process;
+	enum owner_how how;
+	uint32_t queue;
+	uint64_t round; /* of capture_sink; 0: never to be said again */
+	size_t size;
+	uint8_t options[OWNER_COMMENT_SIZE + 64];
 };
 
 struct capture_sink {
@@ -88,10 +102,9 @@ struct capture_sink {
 	struct capture_filter *filter;
 	struct capture_owner *owner; /* NULL: not asked for */
 	struct capture_told *told;
+	struct capture_saying *saying;
+	uint64_t round; /* how often owners were learned */
 	struct pcapng_verdict verdict;
-	uint8_t usual[32]; /* options of a packet of `usual_queue` of which nothing else is known */
-	size_t usual_size;
-	uint32_t usual_queue;
 	uint8_t *head; /* what each file begins with */
 	size_t head_size;
 	uint32_t file; /* number of the present one */

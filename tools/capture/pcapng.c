@@ -167,13 +167,15 @@ size_t pcapng__options(void *to, size_t room, struct pcapng_options options)
 	return size;
 }
 
+#define PACKET_HEAD 7 /* words in front of the data */
+
 /* The block of which there are millions a second: written straight on. */
 size_t pcapng__packet(void *to, size_t room, const struct pcapng_packet *p)
 {
 	const struct pcapng_time time = pcapng__time(p->time);
 	size_t size = pcapng__packet_size(p);
-	const uint32_t head[] = { BLOCK_PACKET, size,      p->interface, time.high,
-				  time.low,     p->caplen, p->length };
+	const uint32_t head[PACKET_HEAD] = { BLOCK_PACKET, size,      p->interface, time.high,
+					     time.low,     p->caplen, p->length };
 	uint8_t *at = to;
 
 	if (size > room || size > BLOCK_MAX)
@@ -282,6 +284,22 @@ bool pcapng__is_packet(const void *block)
 
 	memcpy(&type, block, sizeof(type));
 	return type == BLOCK_PACKET;
+}
+
+struct pcapng_packet pcapng__packet_at(const void *block)
+{
+	uint32_t head[PACKET_HEAD];
+	struct pcapng_packet p;
+
+	memcpy(head, block, sizeof(head));
+	p = (struct pcapng_packet){ .interface = head[2],
+				    .time = (uint64_t)head[3] << 32 | head[4],
+				    .caplen = head[5],
+				    .length = head[6],
+				    .data = (const uint8_t *)block + sizeof(head) };
+	p.encoded = (const uint8_t *)p.data + padded(p.caplen);
+	p.encoded_size = head[1] - sizeof(head) - padded(p.caplen) - sizeof(uint32_t);
+	return p;
 }
 
 uint32_t pcapng__block_size(const void *block)

@@ -115,6 +115,9 @@ size_t pcapng__statistics(void *to, size_t room, uint32_t interface, uint64_t ti
 
 size_t pcapng__process(void *to, size_t room, const struct pcapng_process *p);
 
+/* What pcapng__packet() put at `block`; its options are in `encoded`. */
+struct pcapng_packet pcapng__packet_at(const void *block);
+
 /* Bytes of the block at `block`, which must be one of ours. */
 uint32_t pcapng__block_size(const void *block);
 bool pcapng__is_packet(const void *block);

@@ -17,16 +17,14 @@
 
 #define STATISTICS_ROOM 256 /* one block: 24 bytes and seven options of 12 */
 
-/* What lies in a lane until the writer comes to it. */
-struct held {
+/*
+ * What lies in a lane until the writer comes to it: packets as they go into the file, but for what is not known yet; and before
+ * one that others were dropped before, how many. That is none of pcapng's blocks.
+ */
+struct dropped {
 	uint32_t zero; /* where a block has its type */
 	uint32_t size;
-	uint64_t time;
-	uint64_t missing;
-	uint32_t caplen, length;
-	uint16_t link, queue;
-	uint32_t pad;
-	uint8_t data[];
+	uint64_t packets;
 };
 
 #define HELD_LEAST 192 /* of a frame, so that its flow is known whatever the snaplen */
@@ -99,32 +97,58 @@ static void refuse(struct capture_sink *s, struct capture_lane *l)
 	l->missing++;
 }
 
+/* What every packet of a queue has, as long as there is nothing else to say of it. */
+static void make_usual(const struct capture_sink *s, struct capture_lane *l, uint32_t queue)
+{
+	const uint32_t flags = PCAPNG_INBOUND;
+	const struct pcapng_option option[] = {
+		{ PCAPNG_EPB_QUEUE, sizeof(queue), &queue },
+		{ PCAPNG_EPB_FLAGS, sizeof(flags), &flags },
+		{ PCAPNG_EPB_VERDICT, sizeof(s->verdict), &s->verdict },
+	};
+
+	l->usual_size = pcapng__options(l->usual, sizeof(l->usual),
+					(struct pcapng_options){ option, s->has_verdict ? 3 : 2 });
+	l->usual_queue = queue;
+}
+
+static bool put_frame(const struct capture_sink *s, struct capture_lane *l, unsigned number,
+		      const struct frame *f)
+{
+	const struct dropped dropped = { .size = sizeof(dropped), .packets = l->missing };
+	const struct pcapng_packet packet = { .interface = f->link,
+					      .time = f->time,
+					      .caplen = f->caplen < s->held ? f->caplen : s->held,
+					      .length = f->length,
+					      .data = f->data,
+					      .encoded = l->usual,
+					      .encoded_size = l->usual_size };
+	size_t size = pcapng__packet_size(&packet), before = l->missing ? sizeof(dropped) : 0;
+	uint8_t *at = spool__reserve(s->spool, number, before + size);
+
+	if (!at)
+		return false;
+	memcpy(at, &dropped, before);
+	pcapng__packet(at + before, size, &packet);
+	spool__commit(s->spool, number, before + size);
+	return true;
+}
+
 static void on_frame(void *to, unsigned number, const struct frame *f)
 {
 	struct capture_sink *s = to;
 	struct capture_lane *l = &s->lane[number];
-	uint32_t caplen = f->caplen < s->held ? f->caplen : s->held;
-	size_t size = (sizeof(struct held) + caplen + 7) & ~(size_t)7;
-	struct held *h;
 
 	if (is_past(s)) {
 		l->past_count++;
 		return;
 	}
-	h = spool__reserve(s->spool, number, size);
-	if (!h) {
+	if (!l->usual_size || l->usual_queue != f->queue)
+		make_usual(s, l, f->queue);
+	if (!put_frame(s, l, number, f)) {
 		refuse(s, l);
 		return;
 	}
-	*h = (struct held){ .size = size,
-			    .time = f->time,
-			    .missing = l->missing,
-			    .caplen = caplen,
-			    .length = f->length,
-			    .link = f->link,
-			    .queue = f->queue };
-	memcpy(h->data, f->data, caplen);
-	spool__commit(s->spool, number, size);
 	l->committed++;
 	l->missing = 0;
 }
@@ -148,6 +172,7 @@ static void on_ready(void *to)
 	struct capture_sink *s = to;
 
 	capture_owner__read(s->owner);
+	s->round++; /* names may have changed */
 }
 
 static size_t put_process(struct capture_sink *s, const struct process *p, void *at, size_t room)
@@ -175,21 +200,18 @@ static size_t put_process(struct capture_sink *s, const struct process *p, void 
 	return pcapng__process(at, room, &process);
 }
 
-/* What every packet of a queue has, as long as there is nothing else to say of it. */
-static void make_usual(struct capture_sink *s, uint32_t queue)
+/* The queue stands first among the options. */
+static uint32_t queue_of(const struct pcapng_packet *packet)
 {
-	const uint32_t flags = PCAPNG_INBOUND;
-	const struct pcapng_option option[] = { { PCAPNG_EPB_QUEUE, sizeof(queue), &queue },
-						{ PCAPNG_EPB_FLAGS, sizeof(flags), &flags } };
+	uint32_t queue;
 
-	s->usual_size = pcapng__options(s->usual, sizeof(s->usual),
-					(struct pcapng_options){ option, 2 });
-	s->usual_queue = queue;
+	memcpy(&queue, (const uint8_t *)packet->encoded + 4, sizeof(queue));
+	return queue;
 }
 
-/* The packet and what is known of it. */
-static size_t put_unusual(struct capture_sink *s, struct pcapng_packet *packet, uint32_t queue,
-			  const struct process *p, enum owner_how how, void *at, size_t room)
+/* The options of a packet of which more is known. */
+static size_t put_options(const struct capture_sink *s, uint32_t queue, const struct process *p,
+			  enum owner_how how, void *at, size_t room)
 {
 	const uint32_t flags = PCAPNG_INBOUND, ids[2] = { p ? p->who.pid : 0, 0 };
 	struct pcapng_option option[6] = { { PCAPNG_EPB_QUEUE, sizeof(queue), &queue },
@@ -210,26 +232,41 @@ static size_t put_unusual(struct capture_sink *s, struct pcapng_packet *packet, 
 			PCAPNG_COMMENT, owner_comment__print(comment, sizeof(comment), p, how),
 			comment
 		};
-	packet->options = (struct pcapng_options){ option, n };
-	return pcapng__packet(at, room, packet);
+	return pcapng__options(at, room, (struct pcapng_options){ option, n });
 }
 
-static size_t put_packet(struct capture_sink *s, const struct held *h, const struct process *p,
-			 enum owner_how how, void *at, size_t room)
+/* Most packets have the same to say as others of their process just before. */
+static const struct capture_saying *saying(struct capture_sink *s, uint32_t queue,
+					   const struct process *p, enum owner_how how)
 {
-	struct pcapng_packet packet = { .interface = h->link,
-					.time = h->time,
-					.caplen = h->caplen < s->snaplen ? h->caplen : s->snaplen,
-					.length = h->length,
-					.data = h->data };
+	struct capture_saying *y = &s->saying[p ? p->who.pid % CAPTURE_SAYINGS : 0];
 
-	if (p || s->missing || s->has_verdict)
-		return put_unusual(s, &packet, h->queue, p, how, at, room);
-	if (!s->usual_size || s->usual_queue != h->queue)
-		make_usual(s, h->queue);
-	packet.encoded = s->usual;
-	packet.encoded_size = s->usual_size;
-	return pcapng__packet(at, room, &packet);
+	if (y->round == s->round && y->process == p && y->how == how && y->queue == queue &&
+	    !s->missing)
+		return y;
+	*y = (struct capture_saying){
+		.process = p, .how = how, .queue = queue, .round = s->missing ? 0 : s->round
+	};
+	y->size = put_options(s, queue, p, how, y->options, sizeof(y->options));
+	return y;
+}
+
+/* The packet, or SPOOL_AS_IT_IS: most have nobody's name, or nobody asked for it. */
+static size_t put_packet(struct capture_sink *s, struct pcapng_packet *packet,
+			 const struct process *p, enum owner_how how, void *at, size_t room)
+{
+	const struct capture_saying *y;
+
+	if (!p && !s->missing && packet->caplen <= s->snaplen)
+		return SPOOL_AS_IT_IS;
+	if (packet->caplen > s->snaplen)
+		packet->caplen = s->snaplen;
+	if (p || s->missing) {
+		y = saying(s, queue_of(packet), p, how);
+		packet->encoded = y->options;
+		packet->encoded_size = y->size;
+	}
+	return pcapng__packet(at, room, packet);
 }
 
 /* One of the --count packets; false when the last is behind us. */
@@ -247,33 +284,62 @@ static bool take_ticket(struct capture_sink *s)
 	return true;
 }
 
+static void note_dropped(struct capture_sink *s, const void *block)
+{
+	struct dropped d;
+
+	memcpy(&d, block, sizeof(d));
+	s->missing += d.packets;
+}
+
+static const struct process *owner_of(struct capture_sink *s, const struct pcapng_packet *packet,
+				      enum owner_how *how)
+{
+	const struct captured c = { .data = packet->data,
+				    .caplen = packet->caplen,
+				    .length = packet->length,
+				    .link = packet->interface,
+				    .raw = s->raw[packet->interface] };
+
+	*how = OWNER_NONE;
+	return s->owner ? capture_owner__of(s->owner, &c, how) : NULL;
+}
+
+static bool is_wanted(struct capture_sink *s, const struct pcapng_packet *packet,
+		      const struct process *p)
+{
+	if (!capture_filter__takes_bytes(s->filter, s->raw[packet->interface], packet->data,
+					 packet->caplen, packet->length) ||
+	    !capture_filter__takes_owner(s->filter, p)) {
+		s->filtered++;
+		return false;
+	}
+	if (take_ticket(s))
+		return true;
+	s->past_count++;
+	return false;
+}
+
 static size_t on_block(void *to, const void *block, void *out, size_t room)
 {
 	struct capture_sink *s = to;
-	const struct held *h = block;
-	const struct captured c = { .data = h->data,
-				    .caplen = h->caplen,
-				    .length = h->length,
-				    .link = h->link,
-				    .raw = s->raw[h->link] };
-	enum owner_how how = OWNER_NONE;
-	const struct process *p = s->owner ? capture_owner__of(s->owner, &c, &how) : NULL;
+	struct pcapng_packet packet;
+	const struct process *p;
+	enum owner_how how;
 	size_t size;
 
-	s->missing += h->missing;
-	if (!capture_filter__takes_bytes(s->filter, c.raw, h->data, h->caplen, h->length) ||
-	    !capture_filter__takes_owner(s->filter, p)) {
-		s->filtered++;
+	if (!pcapng__is_packet(block)) {
+		note_dropped(s, block);
 		return 0;
 	}
-	if (!take_ticket(s)) {
-		s->past_count++;
+	packet = pcapng__packet_at(block);
+	p = owner_of(s, &packet, &how);
+	if (!is_wanted(s, &packet, p))
 		return 0;
-	}
-	size = p ? put_process(s, p, out, room) : 0;
-	size += put_packet(s, h, p, how, (uint8_t *)out + size, room - size);
 	s->by_how[p ? how : OWNER_NONE]++;
-	s->file_packets[h->link]++;
+	s->file_packets[packet.interface]++;
+	size = p ? put_process(s, p, out, room) : 0;
+	size += put_packet(s, &packet, p, how, (uint8_t *)out + size, room - size);
 	s->missing = 0;
 	return size;
 }
@@ -365,8 +431,9 @@ static int open_file(struct capture_sink *s, const struct capture_opts *o)
 static int open_lanes(struct capture_sink *s, const struct capture_opts *o)
 {
 	s->lane = aligned_alloc(64, s->lanes * sizeof(*s->lane));
+	s->saying = calloc(CAPTURE_SAYINGS, sizeof(*s->saying));
 	s->enough_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (!s->lane || s->enough_fd < 0)
+	if (!s->lane || !s->saying || s->enough_fd < 0)
 		return fail(-ENOMEM, NULL, "make the way to %s", o->path);
 	memset(s->lane, 0, s->lanes * sizeof(*s->lane));
 	return 0;
@@ -395,6 +462,7 @@ int capture_sink__open(struct capture_sink *s, const struct capture_opts *opts, 
 		.verdict = pcapng__xdp_verdict(opts->sample == SAMPLE_MODE_COPY ? XDP_PASS
 										: XDP_REDIRECT),
 		.file = 1,
+		.round = 1,
 		.file_start = now(CLOCK_REALTIME),
 		.boot = now(CLOCK_REALTIME) - now(CLOCK_BOOTTIME),
 	};
@@ -412,12 +480,13 @@ int capture_sink__close(struct capture_sink *s)
 {
 	int err = spool__close(s->spool);
 
-	if (s->lane)
+	if (s->enough_fd > 0)
 		close(s->enough_fd);
 	capture_owner__close(s->owner);
 	capture_filter__close(s->filter);
 	free(s->lane);
 	free(s->told);
+	free(s->saying);
 	free(s->head);
 	*s = (struct capture_sink){};
 	return err;

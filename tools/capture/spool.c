@@ -23,7 +23,8 @@
 #define LANE_LEAST (1u << 20)
 #define WRITE_MOST (1u << 20) /* bytes a write: so often we see whether there is progress */
 #define OUT_BYTES (2 * SPOOL_BLOCK_MOST + WRITE_MOST)
-#define NAP_MS 50 /* how long a block may lie in a lane that is nearly empty */
+#define RUN_LEAST (64u << 10) /* bytes: to copy less costs less than a write of its own */
+#define NAP_MS 50             /* how long a block may lie in a lane that is nearly empty */
 #define PATIENCE_MS 5000
 #define NUDGE SIGURG /* breaks a write that hangs; ignored where nobody asked for it */
 
@@ -51,7 +52,11 @@ struct spool {
 	unsigned long long files;
 	uint64_t file_bytes; /* written to the present file */
 	bool over;           /* that was the last file */
-	uint8_t *out;        /* edited, not yet written */
+	/* Taken, not yet written: blocks that stay as they are, still in their lane, or else what is in `out`. */
+	const uint8_t *run;
+	size_t run_size;
+	uint64_t run_packets;
+	uint8_t *out;
 	size_t out_size;
 	uint64_t out_packets;
 	const void *last; /* what stands at the end of the file */
@@ -160,7 +165,7 @@ void spool__publish(struct spool *s, unsigned lane)
 
 struct blocks {
 	size_t bytes; /* of whole blocks */
-	uint64_t n, packets;
+	uint64_t packets;
 };
 
 /* What the first `size` bytes hold. */
@@ -173,7 +178,6 @@ static struct blocks count_blocks(const uint8_t *at, size_t size)
 		next = pcapng__block_size(at + b.bytes);
 		if (next > size - b.bytes)
 			break;
-		b.n++;
 		b.packets += pcapng__is_packet(at + b.bytes);
 		b.bytes += next;
 	}
@@ -240,26 +244,52 @@ static void set_failed(struct spool *s, int err)
 	eventfd_write(s->event, 1);
 }
 
-/* Writes what was edited. What does not go out any more is counted. */
-static void flush(struct spool *s)
+/* What does not go out any more is counted. */
+static void put_out(struct spool *s, const uint8_t *at, size_t size, uint64_t packets)
 {
-	struct blocks went = { .bytes = s->out_size, .packets = s->out_packets };
+	struct blocks went = { .bytes = size, .packets = packets };
 	size_t done;
 	int err = s->err;
 
-	if (!s->out_size)
-		return;
-	done = err ? 0 : write_all(s, s->out, s->out_size, &err);
-	if (done < s->out_size)
-		went = count_blocks(s->out, done);
+	done = err ? 0 : write_all(s, at, size, &err);
+	if (done < size)
+		went = count_blocks(at, done);
 	s->written += went.packets;
-	s->unwritten += s->out_packets - went.packets;
+	s->unwritten += packets - went.packets;
 	s->file_bytes += done;
-	s->out_size = s->out_packets = 0;
 	if (err && !s->err) {
 		cut_back(s, done - went.bytes);
 		set_failed(s, err);
 	}
+}
+
+static void flush_run(struct spool *s)
+{
+	if (s->run_size)
+		put_out(s, s->run, s->run_size, s->run_packets);
+	s->run_size = s->run_packets = 0;
+}
+
+/* There is never both: a run begins when nothing is in `out`. */
+static void flush(struct spool *s)
+{
+	flush_run(s);
+	if (s->out_size)
+		put_out(s, s->out, s->out_size, s->out_packets);
+	s->out_size = s->out_packets = 0;
+}
+
+/* The run cannot go on. */
+static void end_run(struct spool *s)
+{
+	if (s->run_size >= RUN_LEAST)
+		flush_run(s);
+	if (!s->run_size)
+		return;
+	memcpy(s->out, s->run, s->run_size);
+	s->out_size += s->run_size;
+	s->out_packets += s->run_packets;
+	s->run_size = s->run_packets = 0;
 }
 
 static int open_file(struct spool *s, const char *path);
@@ -289,7 +319,8 @@ static void turn(struct spool *s)
 		eventfd_write(s->event, 1);
 		return;
 	}
-	s->out_size += s->editor.foot(s->editor.to, s->out + s->out_size, out_room(s));
+	flush(s);
+	s->out_size = s->editor.foot(s->editor.to, s->out, out_room(s));
 	flush(s);
 	if (s->err)
 		return;
@@ -308,30 +339,64 @@ static void turn(struct spool *s)
 static bool is_due(const struct spool *s)
 {
 	return s->rotate.path && !s->over &&
-	       rotate__due(&s->rotate, s->file_bytes + s->out_size, time(NULL));
+	       rotate__due(&s->rotate, s->file_bytes + s->run_size + s->out_size, time(NULL));
+}
+
+static void keep(struct spool *s, const uint8_t *block, size_t size)
+{
+	bool is_packet = pcapng__is_packet(block);
+
+	if (s->run_size && s->run + s->run_size != block)
+		end_run(s);
+	if (s->out_size) {
+		memcpy(s->out + s->out_size, block, size);
+		s->out_size += size;
+		s->out_packets += is_packet;
+		return;
+	}
+	if (!s->run_size)
+		s->run = block;
+	s->run_size += size;
+	s->run_packets += is_packet;
+}
+
+/* The editor writes behind the run, as that goes to `out` before it if it is short. */
+static void edit(struct spool *s, const uint8_t *block, size_t size)
+{
+	size_t at = s->out_size + (s->run_size < RUN_LEAST ? s->run_size : 0);
+	size_t edited = s->editor.edit(s->editor.to, block, s->out + at, OUT_BYTES - at);
+
+	if (edited == SPOOL_AS_IT_IS) {
+		keep(s, block, size);
+	} else if (edited) {
+		end_run(s);
+		s->out_size += edited;
+		s->out_packets++; /* what goes with a packet is not left alone */
+	}
+}
+
+/* A small lane cannot wait for a large write. */
+static size_t run_most(const struct spool *s)
+{
+	return s->room / 4 < WRITE_MOST ? s->room / 4 : WRITE_MOST;
 }
 
 static size_t take_block(struct spool *s, const uint8_t *block)
 {
-	size_t size = pcapng__block_size(block), edited;
+	size_t size = pcapng__block_size(block);
 
-	if (s->out_size >= WRITE_MOST)
+	if (s->run_size >= run_most(s) || s->out_size >= WRITE_MOST)
 		flush(s);
 	if (!s->err && is_due(s))
 		turn(s);
 	if (s->err)
 		return 0;
-	if (s->over) {
-		s->past++;
-	} else if (s->editor.edit) {
-		edited = s->editor.edit(s->editor.to, block, s->out + s->out_size, out_room(s));
-		s->out_size += edited;
-		s->out_packets += edited > 0; /* what goes with a packet is not left alone */
-	} else {
-		memcpy(s->out + s->out_size, block, size);
-		s->out_size += size;
-		s->out_packets += pcapng__is_packet(block);
-	}
+	if (s->over)
+		s->past += pcapng__is_packet(block);
+	else if (s->editor.edit)
+		edit(s, block, size);
+	else
+		keep(s, block, size);
 	return size;
 }
 
@@ -359,7 +424,7 @@ static uint64_t lane__ripe(struct spool *s, struct lane *l)
 	return l->ripe;
 }
 
-/* True when it moved anything. */
+/* True when it moved anything. What is still in a run must stay in the lane. */
 static bool lane__drain(struct spool *s, struct lane *l)
 {
 	uint64_t head = lane__ripe(s, l), tail = l->tail;
@@ -368,8 +433,11 @@ static bool lane__drain(struct spool *s, struct lane *l)
 		return false;
 	while (tail != head && !s->err) {
 		tail += take_block(s, lane__at(s, l, tail));
-		__atomic_store_n(&l->tail, tail, __ATOMIC_RELEASE);
+		if (tail - s->run_size != l->tail)
+			__atomic_store_n(&l->tail, tail - s->run_size, __ATOMIC_RELEASE);
 	}
+	end_run(s);
+	__atomic_store_n(&l->tail, tail, __ATOMIC_RELEASE);
 	return true;
 }
 
@@ -540,7 +608,7 @@ static uint64_t count_left(const struct spool *s)
 	for (i = 0; i < s->lanes; i++) {
 		const struct lane *l = &s->lane[i];
 
-		left += count_blocks(lane__at(s, l, l->tail), l->filled - l->tail).n;
+		left += count_blocks(lane__at(s, l, l->tail), l->filled - l->tail).packets;
 	}
 	return left;
 }

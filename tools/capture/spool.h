@@ -6,8 +6,9 @@
  * bytes with one producer and one consumer, mapped twice in a row so that a block never wraps. One writer thread empties
  * all lanes with large writes. Nobody waits: a lane that is full refuses the block, and the producer counts it.
  *
- * What lies in the lanes may be anything that has its length in bytes 4 to 7, as pcapng's blocks have it; an editor
- * makes pcapng of it, in the writer's thread, after it has lain for a while.
+ * What lies in the lanes are blocks of pcapng, or anything else that has its length in bytes 4 to 7 as they have it. An editor
+ * sees each, in the writer's thread, after it has lain for a while: it lets it be, leaves it out, or writes another in its
+ * stead. Blocks that stay as they are go from the lane to the file; only among others they are copied once more.
  *
  * When a write fails (full disk, reader gone), a regular file is cut back to its last whole block, the event fd becomes
  * readable, and all lanes refuse from then on.
@@ -20,6 +21,7 @@
 struct spool;
 
 #define SPOOL_BLOCK_MOST (1u << 20)
+#define SPOOL_AS_IT_IS SIZE_MAX
 
 /* All of it is called from the writer's thread. What is put is whole blocks of pcapng; there is room for `room` bytes. */
 struct spool_editor {
@@ -28,7 +30,10 @@ struct spool_editor {
 		hold_ms; /* a block lies so long before edit(), up to twice; less when its lane is half full */
 	int fd;                  /* ready() is called when it is readable; -1: none */
 	void (*ready)(void *to); /* also before each round of edit() */
-	/* One block of a lane. 0 leaves it out, and the editor has counted it. Room: the block's size and 64 KiB. */
+	/*
+	 * One block of a lane: what was put at `out` in its stead, or SPOOL_AS_IT_IS. 0 leaves it out, and the editor has
+	 * counted it. Room: the block's size and 64 KiB.
+	 */
 	size_t (*edit)(void *to, const void *block, void *out, size_t room);
 	size_t (*head)(void *to, void *out, size_t room); /* of a further file */
 	size_t (*foot)(void *to, void *out, size_t room); /* of a file that is not the last */
