@@ -235,6 +235,7 @@ static json_t *link_object(const struct capture_link_losses *k, enum sample_mode
 	json_object_set_new(o, "delivered", json_integer(s->delivered));
 	json_object_set_new(o, "rx_dropped", json_integer(s->rx_dropped));
 	json_object_set_new(o, "rx_ring_full", json_integer(s->rx_ring_full));
+	json_object_set_new(o, "rx_invalid", json_integer(s->rx_invalid));
 	json_object_set_new(o, "unexplained", json_integer(unexplained(k)));
 	if (sample != SAMPLE_MODE_INLINE)
 		return o;
