@@ -16,8 +16,10 @@
 #include "xdp/say.h"
 
 #define FRAMES 4096
-#define FRAME_SIZE 4096
+#define FRAME_SIZE_LEAST 2048
+#define FRAME_SIZE_MOST 4096
 #define BATCH 64
+#define AHEAD 8 /* frames that are fetched while others are looked at */
 #define NAP_MS 1000
 #define REST_US \
 	50 /* and what the kernel adds; a ring lasts a millisecond at four million frames a second */
@@ -25,12 +27,18 @@
 #define BUSY_NAP_US 50000
 #define LINK_HEADER 22 /* Ethernet and two VLAN tags */
 
+/* What the program noted of a frame; time 0: nothing. */
+struct stamp {
+	uint64_t time;
+	uint32_t length; /* of the frame that it belongs to; 0: this one for sure */
+};
+
 /* A frame that comes in several pieces, on its way into one. */
 struct assembly {
 	uint8_t *bytes; /* FRAME_MOST */
 	uint32_t kept;
 	uint32_t length; /* 0: none under way */
-	struct frame_meta meta;
+	struct stamp stamp;
 };
 
 struct lane {
@@ -42,7 +50,9 @@ struct lane {
 	struct queue_socket socket;
 	struct clock clock;
 	struct assembly assembly;
-	struct way_back back; /* inline only */
+	const uint64_t *arrivals; /* of this queue; NULL: in front of the frames */
+	uint64_t *last;           /* by frame of ours: the time it last came with, in front */
+	struct way_back back;     /* inline only */
 	bool puts_back;
 	uint64_t delivered;
 	uint64_t rested; /* `delivered` at the last rest */
@@ -61,25 +71,32 @@ struct engine {
 
 /* ---- frames ---- */
 
-/* Taken away as it is read: frames of ours come back, and must not bring an old time along. */
-static struct frame_meta take_meta(uint8_t *data)
+/*
+ * When a frame arrived, or began to: what the program knew. A frame of ours that comes back may still have the time of its
+ * last journey in front, so that one is remembered; taking it away instead would be a write to memory that the receiving
+ * CPU then has to get back from ours.
+ */
+static struct stamp stamp_of(struct lane *l, const struct piece *p)
 {
-	struct frame_meta meta, *at = (struct frame_meta *)data - 1;
+	const struct frame_meta *meta = (const struct frame_meta *)p->data - 1;
+	uint64_t *last = &l->last[p->addr / l->socket.umem.frame_size];
 
-	memcpy(&meta, at, sizeof(meta));
-	memset(&at->magic, 0, sizeof(at->magic));
-	return meta;
+	if (l->arrivals)
+		return (struct stamp){ .time = l->arrivals[p->place % ARRIVALS] };
+	if (meta->magic != FRAME_META_MAGIC || meta->time == *last)
+		return (struct stamp){ .time = 0 };
+	*last = meta->time;
+	return (struct stamp){ .time = meta->time, .length = meta->length };
 }
 
 static void hand_on(struct lane *l, const uint8_t *data, uint32_t caplen, uint32_t length,
-		    const struct frame_meta *meta)
+		    struct stamp s)
 {
-	bool stamped = meta->magic == FRAME_META_MAGIC && meta->length == length;
+	bool stamped = s.time && (!s.length || s.length == length);
 	const struct frame f = { .data = data,
 				 .caplen = caplen,
 				 .length = length,
-				 .time = clock__real(&l->clock,
-						     stamped ? meta->time : l->clock.now),
+				 .time = clock__real(&l->clock, stamped ? s.time : l->clock.now),
 				 .link = l->link,
 				 .queue = l->queue };
 
@@ -95,26 +112,31 @@ static void assemble(struct lane *l, const struct piece *p)
 	uint32_t part = p->size < FRAME_MOST - a->kept ? p->size : FRAME_MOST - a->kept;
 
 	if (!a->length)
-		a->meta = take_meta(p->data);
+		a->stamp = stamp_of(l, p);
 	memcpy(a->bytes + a->kept, p->data, part);
 	a->kept += part;
 	a->length += p->size;
 	if (p->more)
 		return;
-	hand_on(l, a->bytes, a->kept, a->length, &a->meta);
+	hand_on(l, a->bytes, a->kept, a->length, a->stamp);
 	a->kept = a->length = 0;
 }
 
 static void take_piece(struct lane *l, const struct piece *p)
 {
-	struct frame_meta meta;
-
 	if (p->more || l->assembly.length) {
 		assemble(l, p);
 		return;
 	}
-	meta = take_meta(p->data);
-	hand_on(l, p->data, p->size, p->size, &meta);
+	hand_on(l, p->data, p->size, p->size, stamp_of(l, p));
+}
+
+/* What another CPU wrote comes from its cache, and many lines on their way at once take no longer than one. */
+static void fetch(const struct piece *p)
+{
+	__builtin_prefetch(p->data);
+	__builtin_prefetch(p->data + 64);
+	__builtin_prefetch(p->data + 128);
 }
 
 static unsigned receive(struct lane *l)
@@ -126,8 +148,11 @@ static unsigned receive(struct lane *l)
 	if (!n)
 		return 0;
 	clock__update(&l->clock);
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n; i++) {
+		if (i + AHEAD < n)
+			fetch(&piece[i + AHEAD]);
 		take_piece(l, &piece[i]);
+	}
 	queue_socket__give(&l->socket, piece, n);
 	if (l->puts_back) {
 		way_back__grant(&l->back, l->clock.now);
@@ -315,9 +340,18 @@ struct way {
 	bool zerocopy, pieces;
 };
 
+/* The smaller, the fewer pages: the kernel needs a translation of each. */
+static uint32_t frame_size(const struct engine *e, const struct engine_link *k)
+{
+	if (e->opts.frame_size)
+		return e->opts.frame_size;
+	return k->mtu + LINK_HEADER <= FRAME_SIZE_LEAST - FRAME_HEADROOM ? FRAME_SIZE_LEAST
+									 : FRAME_SIZE_MOST;
+}
+
 static bool has_long_frames(const struct engine *e, const struct engine_link *k)
 {
-	return k->mtu + LINK_HEADER > e->opts.frame_size - FRAME_HEADROOM;
+	return k->mtu + LINK_HEADER > frame_size(e, k) - FRAME_HEADROOM;
 }
 
 static int try_way(struct engine *e, const struct engine_link *k, unsigned queue, struct way way,
@@ -326,7 +360,7 @@ static int try_way(struct engine *e, const struct engine_link *k, unsigned queue
 	const struct queue_socket_opts opts = { .ifname = k->ifname,
 						.queue = queue,
 						.frames = e->opts.frames,
-						.frame_size = e->opts.frame_size,
+						.frame_size = frame_size(e, k),
 						.zerocopy = way.zerocopy,
 						.pieces = way.pieces,
 						.busy_poll = e->opts.busy_poll };
@@ -395,7 +429,16 @@ static void report(const struct engine *e, const struct engine_link *k,
 		say(SAY_NOTE,
 		    "%s: this kernel takes no frame longer than %u bytes here; such frames are counted "
 		    "as rx_dropped",
-		    k->ifname, e->opts.frame_size - FRAME_HEADROOM);
+		    k->ifname, frame_size(e, k) - FRAME_HEADROOM);
+}
+
+static void free_lane(struct lane *l)
+{
+	if (!l)
+		return;
+	free(l->assembly.bytes);
+	free(l->last);
+	free(l);
 }
 
 /* A new lane at the end of the list, without socket. */
@@ -406,12 +449,12 @@ static struct lane *new_lane(struct engine *e, const struct engine_link *k, unsi
 
 	if (more)
 		e->lane = more;
-	if (l)
+	if (l) {
 		l->assembly.bytes = malloc(FRAME_MOST);
-	if (!more || !l || !l->assembly.bytes) {
-		if (l)
-			free(l->assembly.bytes);
-		free(l);
+		l->last = calloc(e->opts.frames, sizeof(*l->last));
+	}
+	if (!more || !l || !l->assembly.bytes || !l->last) {
+		free_lane(l);
 		return NULL;
 	}
 	l->engine = e;
@@ -419,6 +462,7 @@ static struct lane *new_lane(struct engine *e, const struct engine_link *k, unsi
 	l->link = k->link;
 	l->queue = queue;
 	l->map_fd = k->sockets_fd;
+	l->arrivals = k->arrivals ? k->arrivals + (size_t)queue * ARRIVALS : NULL;
 	snprintf(l->ifname, sizeof(l->ifname), "%s", k->ifname);
 	e->lane[e->lanes++] = l;
 	return l;
@@ -480,8 +524,6 @@ int engine__open(struct engine **out, const struct engine_opts *opts)
 	e->opts = *opts;
 	if (!e->opts.frames)
 		e->opts.frames = FRAMES;
-	if (!e->opts.frame_size)
-		e->opts.frame_size = FRAME_SIZE;
 	e->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	e->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (e->stop_fd < 0 || e->event_fd < 0) {
@@ -504,8 +546,7 @@ void engine__close(struct engine *e)
 	for (i = 0; i < e->lanes; i++) {
 		queue_socket__close(&e->lane[i]->socket);
 		way_back__close(&e->lane[i]->back);
-		free(e->lane[i]->assembly.bytes);
-		free(e->lane[i]);
+		free_lane(e->lane[i]);
 	}
 	free(e->lane);
 	if (e->stop_fd >= 0)

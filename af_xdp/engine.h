@@ -38,8 +38,9 @@ struct frame_sink {
 
 struct engine_opts {
 	enum bind_want bind;
-	uint32_t frames;     /* a queue, a power of two; 0: 4096 */
-	uint32_t frame_size; /* a power of two up to the page size; 0: 4096 */
+	uint32_t frames; /* a queue, a power of two up to half of ARRIVALS; 0: 4096 */
+	uint32_t
+		frame_size; /* a power of two up to the page size; 0: 2048, or 4096 where the MTU takes it */
 	unsigned
 		busy_poll; /* us: the lanes never sleep, and run the driver's receive half; 0: they do */
 	struct frame_sink sink;
@@ -51,8 +52,9 @@ struct engine_link {
 	uint16_t link;
 	bool generic; /* how the XDP program is attached: generic XDP has no zero-copy */
 	unsigned mtu;
-	unsigned queues; /* 0 to queues - 1 are served */
-	int sockets_fd;  /* XSKMAP, one entry a queue */
+	unsigned queues;          /* 0 to queues - 1 are served */
+	int sockets_fd;           /* XSKMAP, one entry a queue */
+	const uint64_t *arrivals; /* ARRIVALS of flow.h a queue; NULL: in front of the frames */
 	struct credit *
 		credit; /* inline: one a queue, and frames are put back into the stack; NULL: they end here */
 };

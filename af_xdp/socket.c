@@ -104,6 +104,7 @@ unsigned queue_socket__take(struct queue_socket *s, struct piece *pieces, unsign
 
 		pieces[i] = (struct piece){ .data = umem__take(&s->umem, d->addr),
 					    .addr = d->addr,
+					    .place = at + i,
 					    .size = d->len,
 					    .more = d->options & XDP_PKT_CONTD };
 	}

@@ -46,6 +46,7 @@ int queue_socket__place(struct queue_socket *s, int map_fd);
 struct piece {
 	uint8_t *data;
 	uint64_t addr;
+	uint32_t place; /* in the receive ring, counted on from its first piece */
 	uint32_t size;
 	bool more;
 };
@@ -68,6 +69,6 @@ bool queue_socket__has_driver(const struct queue_socket *s);
 /* The kernel's own counters of this socket. 0 or -errno. */
 int queue_socket__statistics(const struct queue_socket *s, struct xdp_statistics *out);
 
-/* Bytes of one frame that a frame of `frame_size` holds: 256 are kept free in front. */
+/* Bytes of one frame that a frame of `frame_size` does not hold: kept free in front. */
 #define FRAME_HEADROOM 256
 #endif

@@ -182,7 +182,8 @@ static int open_engine(struct tap *t)
 				       .driver = "veth",
 				       .mtu = 1500,
 				       .queues = 1,
-				       .sockets_fd = meter__sockets_fd(t->meter, 0) };
+				       .sockets_fd = meter__sockets_fd(t->meter, 0),
+				       .arrivals = meter__arrivals(t->meter, 0) };
 	int err = engine__open(&t->engine, &opts);
 
 	if (!err)

@@ -171,9 +171,8 @@ struct cpu_state {
 	__u64 claims;  /* slots given away so far; the log holds their numbers */
 	__u64 head;    /* overflow records written so far */
 	__u64 matched; /* packets that --rate counts */
-	__u64 moment; /* CLOCK_MONOTONIC ns: when the frames that are redirected now were taken up */
-	__u64 own[3]; /* the program's line ends here */
-	__u64 tail;   /* overflow records read so far: written by user space */
+	__u64 own[4];  /* the program's line ends here */
+	__u64 tail;    /* overflow records read so far: written by user space */
 	__u64 reader[7];
 };
 flow_assert(sizeof(struct cpu_state) == 128, "cpu_state: a line for each writer");
@@ -279,7 +278,14 @@ struct slice {
 };
 flow_assert(sizeof(struct slice) == 24, "slice: no holes");
 
-/* Stands in front of a redirected frame (XDP metadata), when the driver has room for it. */
+/*
+ * When a redirected frame arrived, CLOCK_MONOTONIC ns: in an array for each queue, at the frame's place in the socket's
+ * receive ring, counted on from 0. The program writes the next frame's time before the kernel knows whether there is room, so
+ * there are twice as many places as the ring may have.
+ */
+#define ARRIVALS 8192
+
+/* Where the program cannot know that place: in front of the frame (XDP metadata), when the driver has room for it. */
 struct frame_meta {
 	__u64 time; /* CLOCK_MONOTONIC, ns: the moment of arrival */
 	__u32 magic;

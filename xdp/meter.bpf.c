@@ -49,6 +49,15 @@ struct {
 	__type(value, __u32);
 } sockets SEC(".maps");
 
+/* ARRIVALS a receive queue. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} arrivals SEC(".maps");
+
 /* Inline: one a receive queue. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -109,18 +118,22 @@ static __always_inline struct frame frame__of(struct xdp_md *ctx)
  */
 #define STAMP_FRAMES 16
 
-static __always_inline __u64 moment(__u32 cpu, const void *socket)
+static __always_inline __u64 *arrival_at(__u32 queue, __u32 place)
 {
-	struct cpu_state *state = bpf_map_lookup_elem(&cpus, &cpu);
-	const struct xsk_queue *rx;
+	__u32 at = queue * ARRIVALS + place % ARRIVALS;
 
-	if (!look_inside || !state || !*(volatile __u32 *)&by_poll)
-		return bpf_ktime_get_ns();
-	rx = ((struct xdp_sock *)bpf_rdonly_cast(socket, bpf_core_type_id_kernel(struct xdp_sock)))
-		     ->rx;
-	if ((rx->cached_prod - rx->ring->producer) % STAMP_FRAMES == 0)
-		state->moment = bpf_ktime_get_ns();
-	return state->moment;
+	return bpf_map_lookup_elem(&arrivals, &at);
+}
+
+static __always_inline void note_arrival(__u32 queue, const void *socket)
+{
+	const struct xdp_sock *xs = bpf_rdonly_cast(socket,
+						    bpf_core_type_id_kernel(struct xdp_sock));
+	__u32 place = xs->rx->cached_prod, waiting = place - xs->rx->ring->producer;
+	__u64 *arrival = arrival_at(queue, place), *before = arrival_at(queue, place - 1);
+
+	if (arrival && before)
+		*arrival = waiting % STAMP_FRAMES ? *before : bpf_ktime_get_ns();
 }
 
 /* The moment of arrival, in front of the frame; a driver without room for metadata goes without. */
@@ -144,28 +157,29 @@ static __always_inline int sampled_as(struct tally *t, enum sample what, const s
 	return XDP_PASS;
 }
 
-static __always_inline int redirect(struct xdp_md *ctx, __u32 cpu, struct tally *t,
-				    const struct frame *f, const void *socket)
+static __always_inline int redirect(struct xdp_md *ctx, struct tally *t, const struct frame *f,
+				    const void *socket)
 {
 	sampled_as(t, SAMPLE_REDIRECTED, f);
-	stamp(ctx, f, moment(cpu, socket));
+	if (look_inside && *(volatile __u32 *)&by_poll)
+		note_arrival(ctx->rx_queue_index, socket);
+	else
+		stamp(ctx, f, bpf_ktime_get_ns());
 	return bpf_redirect_map(&sockets, ctx->rx_queue_index, XDP_PASS);
 }
 
-static __always_inline int tap(struct xdp_md *ctx, __u32 cpu, struct tally *t,
-			       const struct frame *f)
+static __always_inline int tap(struct xdp_md *ctx, struct tally *t, const struct frame *f)
 {
 	__u32 queue = ctx->rx_queue_index;
 	const void *socket = bpf_map_lookup_elem(&sockets, &queue);
 
 	if (!socket)
 		return sampled_as(t, SAMPLE_NO_SOCKET, f);
-	return redirect(ctx, cpu, t, f, socket);
+	return redirect(ctx, t, f, socket);
 }
 
 /* Only what can be put back is taken, and only while the engine has promised to. */
-static __always_inline int inline_(struct xdp_md *ctx, __u32 cpu, struct tally *t,
-				   const struct frame *f)
+static __always_inline int inline_(struct xdp_md *ctx, struct tally *t, const struct frame *f)
 {
 	__u32 queue = ctx->rx_queue_index;
 	const void *socket = bpf_map_lookup_elem(&sockets, &queue);
@@ -179,7 +193,7 @@ static __always_inline int inline_(struct xdp_md *ctx, __u32 cpu, struct tally *
 	    bpf_ktime_get_coarse_ns() >= *(volatile __u64 *)&c->until)
 		return sampled_as(t, SAMPLE_NO_CREDIT, f);
 	__sync_fetch_and_add(&c->used, 1); /* generic XDP runs one queue on several CPUs */
-	return redirect(ctx, cpu, t, f, socket);
+	return redirect(ctx, t, f, socket);
 }
 
 static __always_inline int copy(struct xdp_md *ctx, __u32 cpu, struct tally *t,
@@ -242,9 +256,9 @@ static __always_inline int choose(struct xdp_md *ctx, __u32 cpu, struct tally *t
 	if (!is_sampled(cpu, p))
 		return sampled_as(t, SAMPLE_SKIPPED, f);
 	if (sampling.mode == SAMPLE_MODE_TAP)
-		return tap(ctx, cpu, t, f);
+		return tap(ctx, t, f);
 	if (sampling.mode == SAMPLE_MODE_INLINE)
-		return inline_(ctx, cpu, t, f);
+		return inline_(ctx, t, f);
 	return copy(ctx, cpu, t, f);
 }
 
@@ -276,6 +290,15 @@ static __always_inline int count_only(struct xdp_md *ctx, int later)
 	return XDP_PASS;
 }
 
+/* Frames that are copied or handed over push the slots of even few flows out of the CPU's own cache. */
+static __always_inline void count(struct tally *t, __u32 cpu, const struct addition *a)
+{
+	if (sampling.mode != SAMPLE_MODE_NONE && !table.hash)
+		table__later(cpu, a);
+	else
+		table__count(t, cpu, a);
+}
+
 static __noinline int count_and_choose(struct xdp_md *ctx)
 {
 	struct frame f = frame__of(ctx);
@@ -296,9 +319,9 @@ static __noinline int count_and_choose(struct xdp_md *ctx)
 			count__add(&t->reason[why], &f.count);
 		return XDP_PASS;
 	}
-	turn__mark(&p.flow);
-	table__count(t, cpu,
-		     &(struct addition){ .flow = &p.flow, .count = f.count, .marks = p.marks });
+	if (sampling.mode == SAMPLE_MODE_NONE) /* a sampled packet finds its owner by itself */
+		turn__mark(&p.flow);
+	count(t, cpu, &(struct addition){ .flow = &p.flow, .count = f.count, .marks = p.marks });
 	return choose(ctx, cpu, t, &f, &p);
 }
 

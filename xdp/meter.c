@@ -27,6 +27,8 @@ struct metered {
 	int credit_map;
 	struct credit *credit; /* one a queue, mapped */
 	size_t credit_bytes;
+	int arrivals_map;
+	uint64_t *arrivals; /* ARRIVALS a queue, mapped */
 };
 
 struct meter {
@@ -117,6 +119,11 @@ int meter__open(struct meter **out, const struct meter_opts *opts)
 	return 0;
 }
 
+static size_t arrivals_bytes(const struct metered *l)
+{
+	return (size_t)l->facts.queues * ARRIVALS * sizeof(*l->arrivals);
+}
+
 static void close_link(struct metered *l)
 {
 	attach__off(&l->attachment);
@@ -127,6 +134,10 @@ static void close_link(struct metered *l)
 		munmap(l->credit, l->credit_bytes);
 	l->credit = NULL;
 	close_fd(&l->credit_map);
+	if (l->arrivals)
+		munmap(l->arrivals, arrivals_bytes(l));
+	l->arrivals = NULL;
+	close_fd(&l->arrivals_map);
 }
 
 void meter__close(struct meter *m)
@@ -163,31 +174,51 @@ static int make_sockets(struct metered *l)
 	return bpf_map__reuse_fd(l->skel->maps.sockets, l->sockets);
 }
 
+/* An array that we share with the program: its descriptor and its memory. 0 or -errno (said). */
+static int make_array(const char *name, uint32_t size, uint32_t n, size_t bytes, int *fd, void **at)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
+	void *mapped;
+
+	*fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, name, sizeof(uint32_t), size, n, &opts);
+	if (*fd < 0)
+		return fail(-errno, NULL, "make the map of %s", name);
+	mapped = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+	if (mapped == MAP_FAILED)
+		return fail(-errno, NULL, "map the %s", name);
+	*at = mapped;
+	return 0;
+}
+
 /* Inline: a credit for each queue, none to spend yet. */
 static int make_credits(struct metered *l)
 {
-	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
 	size_t page = sysconf(_SC_PAGESIZE);
-	void *at;
+	int err;
 
 	l->credit_bytes = (l->facts.queues * sizeof(struct credit) + page - 1) / page * page;
-	l->credit_map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "credits", sizeof(uint32_t),
-				       sizeof(struct credit), l->facts.queues, &opts);
-	if (l->credit_map < 0)
-		return fail(-errno, NULL, "make the credit map");
-	at = mmap(NULL, l->credit_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, l->credit_map, 0);
-	if (at == MAP_FAILED)
-		return fail(-errno, NULL, "map the credits");
-	l->credit = at;
-	return bpf_map__reuse_fd(l->skel->maps.credits, l->credit_map);
+	err = make_array("credits", sizeof(struct credit), l->facts.queues, l->credit_bytes,
+			 &l->credit_map, (void **)&l->credit);
+	return err ? err : bpf_map__reuse_fd(l->skel->maps.credits, l->credit_map);
+}
+
+static int make_arrivals(struct metered *l)
+{
+	int err = make_array("arrivals", sizeof(*l->arrivals), l->facts.queues * ARRIVALS,
+			     arrivals_bytes(l), &l->arrivals_map, (void **)&l->arrivals);
+
+	return err ? err : bpf_map__reuse_fd(l->skel->maps.arrivals, l->arrivals_map);
 }
 
 static int lend_samples(struct meter *m, struct metered *l)
 {
+	bool is_inline = m->opts.sampling.mode == SAMPLE_MODE_INLINE;
 	int err = make_sockets(l);
 
-	if (!err && m->opts.sampling.mode == SAMPLE_MODE_INLINE)
+	if (!err && is_inline)
 		err = make_credits(l);
+	if (!err && (is_inline || m->opts.sampling.mode == SAMPLE_MODE_TAP))
+		err = make_arrivals(l);
 	if (!err && m->slices >= 0)
 		err = bpf_map__reuse_fd(l->skel->maps.slices, m->slices);
 	return err;
@@ -251,7 +282,9 @@ static int open_link(struct meter *m, uint16_t number, const char *ifname)
 	struct metered *l = &m->link[number];
 	int err;
 
-	*l = (struct metered){ .attachment = ATTACHMENT_NONE, .sockets = -1, .credit_map = -1 };
+	*l = (struct metered){
+		.attachment = ATTACHMENT_NONE, .sockets = -1, .credit_map = -1, .arrivals_map = -1
+	};
 	err = link__usable(ifname, &l->facts);
 	if (err)
 		return err;
@@ -301,12 +334,17 @@ int meter__renew(struct meter *m, uint16_t link, const char *ifname)
 }
 
 /* Generic XDP runs one queue on several CPUs, and each frame is a poll of its own. */
+static bool by_poll(const struct metered *l)
+{
+	return l->attachment.mode == XDP_MODE_WANT_NATIVE;
+}
+
 static int tell_mode(const struct metered *l)
 {
-	const uint32_t key = 0, by_poll = l->attachment.mode == XDP_MODE_WANT_NATIVE;
+	const uint32_t key = 0, value = by_poll(l);
 	int fd = bpf_map__fd(l->skel->maps.data_poll);
 
-	return bpf_map_update_elem(fd, &key, &by_poll, BPF_ANY)
+	return bpf_map_update_elem(fd, &key, &value, BPF_ANY)
 		       ? fail(-errno, NULL, "tell the XDP program of %s how it is attached",
 			      l->attachment.ifname)
 		       : 0;
@@ -350,6 +388,13 @@ const struct attachment *meter__attachment(const struct meter *m, uint16_t link)
 struct credit *meter__credits(const struct meter *m, uint16_t link)
 {
 	return m->link[link].credit;
+}
+
+const uint64_t *meter__arrivals(const struct meter *m, uint16_t link)
+{
+	const struct metered *l = &m->link[link];
+
+	return l->skel->rodata->look_inside && by_poll(l) ? l->arrivals : NULL;
 }
 
 int meter__slices_fd(const struct meter *m, int cpu)

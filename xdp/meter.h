@@ -48,6 +48,9 @@ void meter__detach(struct meter *m); /* all of them; counting has stopped when i
 int meter__sockets_fd(const struct meter *m, uint16_t link);
 unsigned meter__queues(const struct meter *m, uint16_t link);
 
+/* Tap and inline, once attached: ARRIVALS times for each queue (flow.h); NULL where they stand in front of the frames. */
+const uint64_t *meter__arrivals(const struct meter *m, uint16_t link);
+
 /* Inline: the credit of each receive queue of a link. Copy: the ring buffer of a CPU, shared by all links. */
 struct credit *meter__credits(const struct meter *m, uint16_t link);
 int meter__slices_fd(const struct meter *m, int cpu);

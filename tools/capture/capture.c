@@ -155,6 +155,7 @@ static int serve(struct capture *c, unsigned link)
 		.mtu = c->facts[link].mtu,
 		.queues = queues_of(c, link),
 		.sockets_fd = meter__sockets_fd(c->meter, link),
+		.arrivals = meter__arrivals(c->meter, link),
 		.credit = meter__credits(c->meter, link),
 	};
 
