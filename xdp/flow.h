@@ -91,7 +91,7 @@ flow_assert(sizeof(struct slot6) == 64, "slot6: one cache line");
  * A received packet is counted a few packets later, when its slot has come from memory: table.h tells why. Until then it
  * waits here, its words where a slot has them, in one of its CPU's two rings: that of the even or of the odd epochs.
  */
-#define PENDING 4
+#define PENDING 16
 #define RING (2 * PENDING) /* so that who leaves need not make room for who comes */
 
 struct pending_tail {
@@ -119,14 +119,14 @@ struct ring4 {
 	__u64 came;
 	__u64 unused[7];
 };
-flow_assert(sizeof(struct ring4) == 320, "ring4: whole cache lines");
+flow_assert(sizeof(struct ring4) == 1088, "ring4: whole cache lines");
 
 struct ring6 {
 	struct pending6 entry[RING];
 	__u64 came;
 	__u64 unused[7];
 };
-flow_assert(sizeof(struct ring6) == 576, "ring6: whole cache lines");
+flow_assert(sizeof(struct ring6) == 2112, "ring6: whole cache lines");
 
 /* A packet that found no slot: one entry of an overflow ring. */
 struct record {

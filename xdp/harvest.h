@@ -12,7 +12,7 @@
 struct bpf_object;
 struct harvest;
 
-#define HARVEST_LATER 32768
+#define HARVEST_LATER 16384
 
 struct harvest_size {
 	uint32_t slots; /* for IPv4, a CPU; rounded up to a power of two; half as many for IPv6 */

@@ -19,12 +19,12 @@
  * put beyond it. Where no slot is free, the packet becomes a record in this CPU's overflow ring (one producer, one
  * consumer); where that is full too, it is counted as lost, by packets and bytes.
  *
- * With very many flows (user space looks, and sets ctl.later) nearly each slot comes from memory, and a load that
- * waits for memory holds up all that follows. A store does not, and it too makes the processor fetch the line. So
- * table__later() writes to the slot's line what stands there anyway (the IP version of this table's flows), and
- * counts the packet that came PENDING packets ago, whose line has come meanwhile. What is pending is never lost and
- * never counted twice: there is a ring for even and one for odd epochs, and once user space has raised the epoch and
- * waited for a grace period, nobody is using the other ring any more. What still waits there it takes itself.
+ * With very many flows (user space looks, and sets ctl.later) nearly each slot comes from memory, and a packet that
+ * waits for memory holds up the next one. So table__later() counts the packet that came PENDING packets ago, and at
+ * each PENDINGth packet loads a word of all their slots, so close behind each other that the processor fetches all
+ * these lines at once. What is pending is never lost and never counted twice: there is a ring for even and one for odd
+ * epochs, and once user space has raised the epoch and waited for a grace period, nobody is using the other ring any
+ * more. What still waits there it takes itself.
  */
 #include "flow.h"
 #include "parse.h"
@@ -421,18 +421,31 @@ static __always_inline void pending__count(__u64 *entry, void *map, int words, _
 		tally__missed(t, r, &a.count);
 }
 
-/* Has the line of the flow's first slot fetched: writes there what each slot of this table holds. */
-static __always_inline void table__fetch(void *map, const struct needle *n, int words, __u32 mask,
-					 __u32 cpu)
+/* Has the line of the flow's first slot fetched: a load whose value nobody waits for. */
+static __always_inline void pending__fetch(__u64 *entry, void *map, int words, __u32 mask,
+					   __u32 cpu)
 {
-	__u32 at = cpu * (mask + 1) + (n->place & mask);
+	__u32 place = pending__tail(entry, words)->place;
+	__u32 at = cpu * (mask + 1) + (place & mask);
 	__u64 *slot = bpf_map_lookup_elem(map, &at);
-	union flow_words *flow;
 
-	if (!slot)
+	if (slot)
+		(void)*(volatile __u64 *)slot;
+}
+
+/* After every PENDING packets for them all: unrolled, so that the loads are near each other. */
+static __always_inline void ring__fetch(__u64 *first, __u64 came, void *map, int words, __u32 mask,
+					__u32 cpu)
+{
+	const int step = words == 5 ? 8 : 4;
+	int i;
+
+	if (came % PENDING != PENDING - 1)
 		return;
-	flow = (void *)(slot - (words == 5 ? 0 : 3)); /* so that its last word is the slot's */
-	*(volatile __u8 *)&flow->key.family = words == 5 ? 6 : 4;
+	first += (came & PENDING) * step; /* the first half of the ring, or the second */
+#pragma clang loop unroll(full)
+	for (i = 0; i < PENDING; i++)
+		pending__fetch(first + i * step, map, words, mask, cpu);
 }
 
 static __always_inline __u32 table__ring(__u32 cpu)
@@ -449,19 +462,16 @@ static __always_inline void table__later4(__u32 cpu, const struct addition *a)
 
 	if (!ring)
 		return;
-	table__fetch(&flows4, &n, 2, table.mask4, cpu);
 	came = ring->came;
 	pending__fill(&ring->entry[came % RING].addr, &n, 2, a);
 	ring->came = came + 1;
+	ring__fetch(&ring->entry[0].addr, came, &flows4, 2, table.mask4, cpu);
 	if (came >= PENDING)
 		pending__count(&ring->entry[(came - PENDING) % RING].addr, &flows4, 2, table.mask4,
 			       cpu);
 }
 
-/*
- * Apart from the code around it: with both families in one function, the longer one's words are on the stack for both,
- * and the stores that this takes are what the fetched lines then wait behind.
- */
+/* Apart from the code around it: with both families in one function, the longer one's words are on the stack for both. */
 static __noinline void table__later6(__u32 cpu, const struct addition *a)
 {
 	struct needle n = needle__of(a->flow, 5);
@@ -471,10 +481,10 @@ static __noinline void table__later6(__u32 cpu, const struct addition *a)
 
 	if (!ring)
 		return;
-	table__fetch(&flows6, &n, 5, table.mask6, cpu);
 	came = ring->came;
 	pending__fill(ring->entry[came % RING].flow.word, &n, 5, a);
 	ring->came = came + 1;
+	ring__fetch(ring->entry[0].flow.word, came, &flows6, 5, table.mask6, cpu);
 	if (came >= PENDING)
 		pending__count(ring->entry[(came - PENDING) % RING].flow.word, &flows6, 5,
 			       table.mask6, cpu);
