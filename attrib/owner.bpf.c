@@ -105,15 +105,14 @@ static __always_inline void tell(struct sock *sk, struct socket_owner *o, int li
 static __always_inline int turns__put(const struct flow_key *key, __u32 number)
 {
 	struct turn *is = bpf_map_lookup_elem(&turns, key), first = { number, 1 };
-	__u64 *n = turns__n();
 
 	if (is && is->n <= TURNS_OF_ONE) {
 		is->number = number;
 		return is->n++ == TURNS_OF_ONE;
 	}
-	if (is || !n || bpf_map_update_elem(&turns, key, &first, BPF_NOEXIST))
+	if (is || bpf_map_update_elem(&turns, key, &first, BPF_NOEXIST))
 		return -1;
-	__sync_fetch_and_add(n, 1);
+	__sync_fetch_and_add(&turns_n, 1);
 	return 0;
 }
 

@@ -8,7 +8,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 #include "attrib/owner.skel.h"
 #include "cgroup2.h"
@@ -24,7 +23,6 @@ struct owners {
 	struct ring_buffer *ring;
 	int link[LINKS];
 	unsigned links;
-	uint64_t *turns_n; /* mapped */
 	owner_fn fn;
 	void *to;
 };
@@ -176,17 +174,6 @@ static int attach(struct owners *o)
 	return err;
 }
 
-static int map_turns(struct owners *o)
-{
-	void *at = mmap(NULL, sizeof(*o->turns_n), PROT_READ | PROT_WRITE, MAP_SHARED,
-			bpf_map__fd(o->skel->maps.turns_n), 0);
-
-	if (at == MAP_FAILED)
-		return fail(-errno, NULL, "map the number of flows that change hands");
-	o->turns_n = at;
-	return 0;
-}
-
 int owners__open(struct owners **out, uint64_t cgroup, owner_fn fn, void *to)
 {
 	struct owners *o = calloc(1, sizeof(*o));
@@ -203,8 +190,6 @@ int owners__open(struct owners **out, uint64_t cgroup, owner_fn fn, void *to)
 		err = o->ring ? 0 : fail(-errno, NULL, "open the owner event ring");
 	}
 	if (!err)
-		err = map_turns(o);
-	if (!err)
 		err = attach(o);
 	if (err) {
 		owners__close(o);
@@ -220,8 +205,6 @@ void owners__close(struct owners *o)
 		return;
 	while (o->links)
 		close(o->link[--o->links]);
-	if (o->turns_n)
-		munmap(o->turns_n, sizeof(*o->turns_n));
 	ring_buffer__free(o->ring);
 	owner_bpf__destroy(o->skel);
 	free(o);
@@ -354,7 +337,7 @@ int owners__lend_turns(void *owners, struct bpf_object *obj)
 	struct owners *o = owners;
 	int err = lend_map(obj, o->skel->maps.turns);
 
-	return err ? err : lend_map(obj, o->skel->maps.turns_n);
+	return err ? err : lend_map(obj, o->skel->maps.data_turns);
 }
 
 /* Another change may have come since: its entry stays. */
@@ -366,7 +349,7 @@ static void forget_turn(struct owners *o, const struct flow_key *key, uint8_t tu
 	if (bpf_map_lookup_elem(turns, key, &now) || now.number != turn)
 		return;
 	if (!bpf_map_delete_elem(turns, key))
-		__atomic_fetch_sub(o->turns_n, 1, __ATOMIC_RELAXED);
+		__atomic_fetch_sub(&o->skel->data_turns->turns_n, 1, __ATOMIC_RELAXED);
 }
 
 void owners__turned(struct owners *o, const struct owner_event *e)

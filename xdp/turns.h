@@ -19,30 +19,15 @@ struct {
 	__type(value, struct turn);
 } turns SEC(".maps");
 
-/* How many entries `turns` has. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u64);
-} turns_n SEC(".maps");
-
-static __always_inline __u64 *turns__n(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&turns_n, &zero);
-}
+__u64 turns_n SEC(".data.turns") = 0; /* how many entries it has */
 
 static __always_inline void turn__mark(union flow_words *f)
 {
-	__u64 *n = turns__n();
 	__u16 link = f->key.link;
 	union flow_words asked;
 	struct turn *t;
 
-	if (!n || !*(volatile __u64 *)n)
+	if (!*(volatile __u64 *)&turns_n)
 		return;
 	asked = *f; /* a copy, so that the caller's own can stay in registers */
 	asked.key.link = 0;
