@@ -560,8 +560,8 @@ static void link_changed(struct pipeline *p, unsigned link, const struct link_st
 	if (was->mtu != s->mtu)
 		say(SAY_NOTE, "%s has an MTU of %u now (was %u)", s->name, s->mtu, was->mtu);
 	if (was->queues != s->queues)
-		say(SAY_NOTE, "%s has %u receive queues now (had %u)", s->name, s->queues,
-		    was->queues);
+		say(SAY_NOTE, "%s has %u receive queue%s now (was %u)", s->name, s->queues,
+		    s->queues == 1 ? "" : "s", was->queues);
 	*was = *s;
 	driver_watch__see(&p->link[link].driver[0], &s->received);
 	driver_watch__see(&p->link[link].driver[1], &s->sent);

@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# Interfaces go down and up, get another name and MTU, are deleted and made again while we watch: each is said, none
-# ends the run, and every packet is counted once. A second interface goes on meanwhile.
+# Interfaces go down and up, get another name, MTU and number of queues, are deleted and made again while we watch: each is
+# said, none ends the run, and every packet is counted once. A second interface goes on meanwhile.
 . "$(dirname "$0")/lib.sh"
 
 net__pair 1
-net__veth "$SRV" ww-srv2 "$CLI" ww-cli2 1
+net__veth "$SRV" ww-srv2 "$CLI" ww-cli2 2
 net__address "$SRV" ww-srv2 10.78.0.1/24 fd78::1/64
 net__address "$CLI" ww-cli2 10.78.0.2/24 fd78::2/64
 net__wait "$SRV" ww-srv2 "$CLI" ww-cli2
@@ -55,11 +55,18 @@ net__address "$CLI" $CLI_IF $CLI4/24 $CLI6/64
 said "$SRV_IF is back: watching it again"
 net__wait "$SRV" $SRV_IF "$CLI" $CLI_IF
 send $SRV4 800
+
+# one that sends needs as many at the other end, so that end goes first
+must cli ethtool -L ww-cli2 tx 1 rx 1
+must srv ethtool -L ww-srv2 tx 1 rx 1
+said "ww-srv2 has 1 receive queue now (was 2)"
+net__wait "$SRV" ww-srv2 "$CLI" ww-cli2
+send 10.78.0.1 4000
 ww__stop
 
 # The run ended by our own signal, and the ledger is whole: former lives of the interface are in it.
 is "lines of the ledger that do not close" "$(ledger "$TMP/flows" '[.lines[] | select(.difference != 0 or .difference_bytes != 0)] | length')" 0
 is "lines of the ledger" "$(ledger "$TMP/flows" '[.lines[].interface] | unique | join(" ")')" "$SRV_IF ww-srv2"
 is "datagrams on the interface that came and went" "$(($(datagrams $SRV_IF) + $(datagrams ww-new)))" 1500
-is "datagrams on the other" "$(datagrams ww-srv2)" 3000
+is "datagrams on the other" "$(datagrams ww-srv2)" 7000
 at_least "packets under the new name" "$(datagrams ww-new)" 200
