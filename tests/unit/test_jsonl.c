@@ -404,17 +404,24 @@ static void writes_the_ledger(void **state)
 
 static void prints_the_ledger(void **state)
 {
+	struct tally cpu[3] = { { .seen = { 7, 700 } }, {}, { .seen = { 3, 300 } } };
 	char text[1024] = "";
 	FILE *file = fmemopen(text, sizeof(text), "w");
 
 	(void)state;
 	fill_lines();
+	cpu[0].reason[REASON_FLOW] = (struct count){ 6, 600 };
+	cpu[2].reason[REASON_ARP] = (struct count){ 3, 300 };
+	lines[0].cpu = cpu;
+	lines[0].cpus = COUNT(cpu);
 	assert_int_equal(ledger__print(&ledger, file), 0);
 	fclose(file);
 	assert_string_equal(
 		text,
 		"eth0 receive: 10 packets, 1000 bytes = 6 flow, 3 arp; "
 		"difference 1; driver 10 to 11; samples: 2 copied\n"
+		"  CPU 0: 7 packets, 700 bytes = 6 flow; difference 1\n"
+		"  CPU 2: 3 packets, 300 bytes = 3 arp; difference 0\n"
 		"eth0 transmit: 0 packets, 0 bytes = 1 other_l4; difference -1\n"
 		"owners: 100.00% of packets (100.00% of bytes) exact, 0.00% of packets (0.00% of bytes) "
 		"none\n"

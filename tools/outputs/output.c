@@ -40,9 +40,14 @@ struct count tally__named(const struct tally *t)
 	return named;
 }
 
+static int64_t tally__difference(const struct tally *t)
+{
+	return t->seen.packets - tally__named(t).packets;
+}
+
 int64_t ledger_line__difference(const struct ledger_line *l)
 {
-	return l->tally.seen.packets - tally__named(&l->tally).packets;
+	return tally__difference(&l->tally);
 }
 
 int64_t ledger_line__difference_bytes(const struct ledger_line *l)
@@ -69,17 +74,39 @@ static void print_driver(FILE *to, const struct driver_range *d)
 		fprintf(to, " to %llu", (unsigned long long)d->most.packets);
 }
 
+static void print_tally(FILE *to, const struct tally *t)
+{
+	fprintf(to, "%llu packets, %llu bytes", (unsigned long long)t->seen.packets,
+		(unsigned long long)t->seen.bytes);
+	print_counts(to, t->reason, reason_names, REASON_N, " = ");
+	fprintf(to, "; difference %lld", (long long)tally__difference(t));
+}
+
+/* A CPU's own lines where several had something to count: each has a table of its own, and closes for itself. */
+static void print_cpus(FILE *to, const struct ledger_line *l)
+{
+	int i, busy = 0;
+
+	for (i = 0; i < l->cpus; i++)
+		busy += l->cpu[i].seen.packets > 0;
+	for (i = 0; i < l->cpus && busy > 1; i++) {
+		if (!l->cpu[i].seen.packets)
+			continue;
+		fprintf(to, "  CPU %d: ", i);
+		print_tally(to, &l->cpu[i]);
+		fputc('\n', to);
+	}
+}
+
 static void print_line(FILE *to, const struct ledger_line *l)
 {
-	fprintf(to, "%s%s%s: %llu packets, %llu bytes", l->ifname, *l->ifname ? " " : "",
-		l->direction, (unsigned long long)l->tally.seen.packets,
-		(unsigned long long)l->tally.seen.bytes);
-	print_counts(to, l->tally.reason, reason_names, REASON_N, " = ");
-	fprintf(to, "; difference %lld", (long long)ledger_line__difference(l));
+	fprintf(to, "%s%s%s: ", l->ifname, *l->ifname ? " " : "", l->direction);
+	print_tally(to, &l->tally);
 	if (l->has_driver)
 		print_driver(to, &l->driver);
 	print_counts(to, l->tally.sample, sample_names, SAMPLE_N, "; samples: ");
 	fputc('\n', to);
+	print_cpus(to, l);
 }
 
 static double share(uint64_t part, uint64_t all)

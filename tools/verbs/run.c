@@ -45,8 +45,8 @@ static int run(struct run_opts *o)
 		err = pipeline__take(pipeline, output);
 	if (!err)
 		err = pipeline__run(pipeline);
-	if (!err && !o->no_owners)
-		ledger__print_owners(pipeline__ledger(pipeline), stderr);
+	if (!err)
+		ledger__print(pipeline__ledger(pipeline), stderr);
 	pipeline__close(pipeline);
 	return err ? 1 : 0;
 }
