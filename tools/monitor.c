@@ -42,7 +42,6 @@ static void take_link(struct link_state *s, const struct nlmsghdr *h)
 	snprintf(s->name, sizeof(s->name), "%.15s",
 		 netlink__text(netlink__find(h, body, IFLA_IFNAME)));
 	s->mtu = netlink__number(netlink__find(h, body, IFLA_MTU));
-	s->queues = netlink__number(netlink__find(h, body, IFLA_NUM_RX_QUEUES));
 	take_counters(s, netlink__find(h, body, IFLA_STATS64));
 }
 

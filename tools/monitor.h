@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #ifndef WIREWHO_MONITOR_H
 #define WIREWHO_MONITOR_H
-/* What happens to interfaces while we run: up, down, renamed, other MTU or queues, deleted, made again. */
+/* What happens to interfaces while we run: up, down, renamed, another MTU, deleted, made again. */
 #include <net/if.h>
 #include <stdbool.h>
 #include "xdp/flow.h"
 
 struct link_state {
 	char name[IF_NAMESIZE];
-	unsigned ifindex, mtu, queues;
+	unsigned ifindex, mtu;
 	bool gone, up, carrier;
 	struct count received, sent; /* the driver's own counters (rtnl_link_stats64) */
 };

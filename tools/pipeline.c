@@ -42,6 +42,7 @@ struct watch {
 struct watched {
 	char asked[IF_NAMESIZE]; /* by this name it is looked for when it is made again */
 	struct link_state now;
+	unsigned queues;               /* for receiving; 0: not looked at yet */
 	struct driver_watch driver[2]; /* received, sent */
 	char attach[32];
 };
@@ -441,6 +442,7 @@ static int begin_link(struct pipeline *p, unsigned link, const struct link_state
 		return fail(err, NULL, "read the counters of %s", p->name[link]);
 	driver_watch__begin(&w->driver[0], &before->received, &w->now.received);
 	driver_watch__begin(&w->driver[1], &before->sent, &w->now.sent);
+	w->queues = 0;
 	note_attachment(p, link);
 	join__set_ifindex(p->join, link, w->now.ifindex);
 	return 0;
@@ -559,12 +561,27 @@ static void link_changed(struct pipeline *p, unsigned link, const struct link_st
 				 : "without carrier");
 	if (was->mtu != s->mtu)
 		say(SAY_NOTE, "%s has an MTU of %u now (was %u)", s->name, s->mtu, was->mtu);
-	if (was->queues != s->queues)
-		say(SAY_NOTE, "%s has %u receive queue%s now (was %u)", s->name, s->queues,
-		    s->queues == 1 ? "" : "s", was->queues);
 	*was = *s;
 	driver_watch__see(&p->link[link].driver[0], &s->received);
 	driver_watch__see(&p->link[link].driver[1], &s->sent);
+}
+
+/* The kernel tells nobody that an interface has another number of queues (ethtool -L): so it is looked at. */
+static void look_at_queues(struct pipeline *p)
+{
+	struct link_facts f;
+	unsigned i;
+
+	for (i = 0; i < p->opts.links; i++) {
+		struct watched *w = &p->link[i];
+
+		if (w->now.gone || link__facts(w->now.name, &f) || f.ifindex != w->now.ifindex)
+			continue;
+		if (w->queues && w->queues != f.queues)
+			say(SAY_NOTE, "%s has %u receive queue%s now (was %u)", w->now.name,
+			    f.queues, f.queues == 1 ? "" : "s", w->queues);
+		w->queues = f.queues;
+	}
 }
 
 static void on_link(void *to, const struct link_state *s)
@@ -639,8 +656,10 @@ static int on_timer(void *to)
 		return 0;
 	read_owners(p);
 	renew_namespaces(p, now);
-	if (is_due(p, now))
+	if (is_due(p, now)) {
 		err = harvest(p, now);
+		look_at_queues(p);
+	}
 	if (now - p->reported >= p->opts.interval_ms * 1000000 - PRESSURE_MS * 500000)
 		report(p, now);
 	if (p->opts.count && p->intervals >= p->opts.count)

@@ -56,7 +56,7 @@ said "$SRV_IF is back: watching it again"
 net__wait "$SRV" $SRV_IF "$CLI" $CLI_IF
 send $SRV4 800
 
-# one that sends needs as many at the other end, so that end goes first
+# a veth that sends needs as many at the other end, so that end goes first; queues are looked at once a second
 must cli ethtool -L ww-cli2 tx 1 rx 1
 must srv ethtool -L ww-srv2 tx 1 rx 1
 said "ww-srv2 has 1 receive queue now (was 2)"
