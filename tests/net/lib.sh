@@ -161,9 +161,10 @@ net__veth() {
         peer name "$4" netns "$3" numrxqueues "$5" numtxqueues "$5"
 }
 
-# net__address NS IF ADDR4/LEN ADDR6/LEN: no duplicate address detection, so that it can be used at once
+# net__address NS IF ADDR4/LEN ADDR6/LEN: no duplicate address detection, so that it can be used at once; nobody asks for
+# routers, which would be a packet every few seconds while a test compares counters
 net__address() {
-    must ip netns exec "$1" sh -c "echo 0 >/proc/sys/net/ipv6/conf/$2/accept_dad"
+    must ip netns exec "$1" sh -c "cd /proc/sys/net/ipv6/conf/$2 && echo 0 >accept_dad && echo 0 >router_solicitations"
     must ip -n "$1" address add "$3" dev "$2"
     must ip -n "$1" address add "$4" dev "$2" nodad
     must ip -n "$1" link set "$2" up
