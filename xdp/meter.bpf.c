@@ -286,7 +286,7 @@ static __always_inline int count_only(struct xdp_md *ctx, int later)
 	if (later)
 		table__later(cpu, &a);
 	else
-		table__count(t, cpu, &a);
+		table__count_slot(t, cpu, &a);
 	return XDP_PASS;
 }
 

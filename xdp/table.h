@@ -338,20 +338,35 @@ static __always_inline enum table_result table__find(void *map, const struct nee
 	return table__overflow(cpu, n, words, a);
 }
 
+/* Apart from the code around it: with both families in one function, the longer one's words are on the stack for both. */
+static __noinline enum table_result table__add6(__u32 cpu, const struct addition *a)
+{
+	struct needle n = needle__of(a->flow, 5);
+
+	return table__find(&flows6, &n, 5, table.mask6, cpu, a);
+}
+
+/* Into a slot: not with --table hash. */
 static __always_inline enum table_result table__add(__u32 cpu, const struct addition *a)
 {
+	union flow_words flow;
 	struct needle n;
 
-	if (table.hash)
-		return *(volatile __u32 *)&ctl.epoch & 1 ? table__hash(&hash_odd, cpu, a)
-							 : table__hash(&hash_even, cpu, a);
 	if (a->flow->key.family == 4) {
 		n = needle__of(a->flow, 2);
 		return table__find(&flows4, &n, 2, table.mask4, cpu, a);
-	} else {
-		n = needle__of(a->flow, 5);
-		return table__find(&flows6, &n, 5, table.mask6, cpu, a);
 	}
+	flow = *a->flow; /* a copy, so that the caller's own can stay in registers */
+	return table__add6(cpu, &(struct addition){
+					.flow = &flow, .count = a->count, .marks = a->marks });
+}
+
+static __always_inline enum table_result table__add_any(__u32 cpu, const struct addition *a)
+{
+	if (table.hash)
+		return *(volatile __u32 *)&ctl.epoch & 1 ? table__hash(&hash_odd, cpu, a)
+							 : table__hash(&hash_even, cpu, a);
+	return table__add(cpu, a);
 }
 
 static __always_inline void tally__missed(struct tally *t, enum table_result r,
@@ -367,10 +382,16 @@ static __always_inline void tally__missed(struct tally *t, enum table_result r,
 static __always_inline enum table_result table__count(struct tally *t, __u32 cpu,
 						      const struct addition *a)
 {
-	enum table_result r = table__add(cpu, a);
+	enum table_result r = table__add_any(cpu, a);
 
 	tally__missed(t, r, &a->count);
 	return r;
+}
+
+/* The same for who has asked before whether the kernel's hash is the table. */
+static __always_inline void table__count_slot(struct tally *t, __u32 cpu, const struct addition *a)
+{
+	tally__missed(t, table__add(cpu, a), &a->count);
 }
 
 /* The tail stands after two words, or after five and one unused: as in a slot. */
@@ -471,7 +492,7 @@ static __always_inline void table__later4(__u32 cpu, const struct addition *a)
 			       cpu);
 }
 
-/* Apart from the code around it: with both families in one function, the longer one's words are on the stack for both. */
+/* Apart, for the same reason as table__add6(). */
 static __noinline void table__later6(__u32 cpu, const struct addition *a)
 {
 	struct needle n = needle__of(a->flow, 5);
