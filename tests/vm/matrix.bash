@@ -27,7 +27,7 @@ matrix__tests() {
 	END
 }
 
-MATRIX_SHORT='offline/verifier net/owners_http guest/capture guest/neighbours guest/zero_copy'
+MATRIX_SHORT='offline/verifier'
 # Enough for a guest: one of each way that a socket comes to its owner.
 MATRIX_SCENARIOS='20 scenarios'
 MATRIX_OWNERS='@(tcp_both|tcp_ipv6|udp_ipv6|udp_443|short_tcp|older_tcp|older_udp|accept_then_fork|prefork_workers|reuseport_udp'
