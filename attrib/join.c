@@ -37,6 +37,8 @@ struct join {
 	uint32_t round;
 	const uint32_t *between; /* of the event that is being taken in, where hands change */
 	uint32_t reported;       /* round of the latest report */
+	bool doubt;              /* events were lost */
+	uint32_t doubted;        /* what was counted since that round is doubtful */
 	bool added;              /* anything, since the last report */
 	unsigned links;          /* numbered below this */
 	uint64_t netns[LINKS_MAX];
@@ -166,10 +168,18 @@ static void flow__untie(struct join *j, struct flow *f)
 	f->cookie = 0;
 }
 
+/* Of what was counted so far, and is not the new owner's: how much may be either's. */
+static const uint32_t *between_owners(const struct join *j)
+{
+	static const uint32_t all[2] = { BETWEEN_ALL, BETWEEN_ALL };
+
+	return j->doubt ? all : j->between;
+}
+
 static void flow__own(struct join *j, struct flow *f, const struct answer *a)
 {
 	if (!takes_pending(f, a))
-		flows__finish(&j->flows, f, j->between);
+		flows__finish(&j->flows, f, between_owners(j));
 	whos__set(&j->whos, &f->who, a->who);
 	f->how = a->how;
 	f->flags &= ~(IS_DISPUTED | IS_BLURRED);
@@ -712,14 +722,47 @@ void join__ask_nat(struct join *j, join_nat_fn fn, void *to)
 	j->strangers = kept;
 }
 
+/* ---- what was lost ---- */
+
+void join__doubt(struct join *j)
+{
+	if (j->doubt)
+		return;
+	j->doubt = true;
+	j->doubted = j->round;
+}
+
 void join__snapshot_begins(struct join *j)
 {
 	sockets__snapshot_begins(&j->sockets);
 }
 
+void join__saw(struct join *j, const struct owner_event *e)
+{
+	if (e->kind == OWNER_SOCKET)
+		sockets__saw(&j->sockets, e->cookie);
+}
+
+/* Its socket may have been closed, and another have had its tuple, without a word. */
+static bool is_doubtful(const struct join *j, const struct flow *f)
+{
+	return (f->flags & IS_USED) && f->who != WHO_NONE &&
+	       !sockets__is_there(&j->sockets, f->cookie);
+}
+
 void join__snapshot_ends(struct join *j)
 {
-	sockets__snapshot_ends(&j->sockets, j->round);
+	struct flow *f;
+	uint32_t handle;
+
+	sockets__snapshot_ends(&j->sockets);
+	for (handle = 0; j->doubt && (f = pool__next(&j->flows.pool, &handle)); handle++) {
+		if (!is_doubtful(j, f))
+			continue;
+		flows__finish(&j->flows, f, f->round >= j->doubted ? between_owners(j) : NULL);
+		flow__disown(j, f);
+	}
+	j->doubt = false;
 }
 
 const struct who *join__who(struct join *j, const struct flow_key *key, enum owner_how *how)

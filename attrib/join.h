@@ -100,10 +100,18 @@ int join__add(struct join *j, const struct flow_key *key, int dir, const struct 
 int join__owner(struct join *j, const struct owner_event *e);
 
 /*
+ * Events were lost: from here to the end of the next snapshot it is not known who had what was counted since this
+ * round's harvest. Whoever takes a flow over then takes nothing of that along, and leaves nothing to its former owner.
+ */
+void join__doubt(struct join *j);
+
+/*
  * Around a complete snapshot that is taken because events were lost: a socket that was announced before, and is not in
- * it, is closed. Events may come in between as ever.
+ * it, is closed; what was counted in doubt and is not of a socket that is in it, is nobody's. Events may come in between
+ * as ever; one that is kept back for later is shown to join__saw().
  */
 void join__snapshot_begins(struct join *j);
+void join__saw(struct join *j, const struct owner_event *e);
 void join__snapshot_ends(struct join *j);
 
 /*

@@ -290,7 +290,7 @@ static __always_inline int claim(struct bpf_sock *sk, enum owner_how how)
 		return ALLOW;
 	own(o);
 	o->how = how;
-	o->announced = 0;
+	o->announced = o->shared = 0;
 	return ALLOW;
 }
 
@@ -445,7 +445,9 @@ int on_tcp(struct bpf_sock_ops *ops)
 	if (!o || !o->how)
 		return ALLOW;
 	if (ops->op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
-		o->how = OWNER_LISTENER;
+		o->how = o->shared ? OWNER_NONE : OWNER_LISTENER;
+	if (!o->how)
+		return ALLOW;
 	tell_ops(ops, o);
 	return ALLOW;
 }
@@ -463,6 +465,7 @@ int BPF_PROG(on_state, struct sock *sk, int before, int after)
 		return 0;
 	own(o);
 	o->how = OWNER_BOUND;
+	o->shared = 0;
 	tell(sk, o, 1, &(struct change){});
 	return 0;
 }
@@ -520,11 +523,17 @@ int snapshot(struct bpf_iter__task_file *ctx)
 	o = bpf_sk_storage_get(&socket_owners, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!o)
 		return 0;
+	who__of(&e.who, task);
 	if (!o->how) {
-		who__of(&o->who, task);
+		o->who = e.who;
 		note_cgroup(o, task);
 		o->how = OWNER_SNAPSHOT;
 	}
+	/* Who used it is known. Those who merely hold it speak for themselves: of several, nobody has it. */
+	if (o->how != OWNER_SNAPSHOT)
+		e.who = o->who;
+	else if (o->who.pid != e.who.pid || o->who.start != e.who.start)
+		o->shared = 1;
 	e.kind = OWNER_SOCKET;
 	e.time = bpf_ktime_get_ns();
 	e.cookie = bpf_get_socket_cookie(sk);
@@ -532,7 +541,6 @@ int snapshot(struct bpf_iter__task_file *ctx)
 	key__of_sock((union flow_words *)&e.key, sk);
 	e.listening = sk->__sk_common.skc_state == TCP_LISTEN;
 	e.only6 = is_only6(sk);
-	e.who = o->who;
 	e.how = o->how;
 	was_told(o);
 	bpf_seq_write(ctx->meta->seq, &e, sizeof(e));

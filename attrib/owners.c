@@ -92,6 +92,13 @@ static void leave_out_missing(struct owners *o)
 	}
 }
 
+static uint32_t ring_bytes(void)
+{
+	const char *asked = getenv("WIREWHO_OWNER_RING");
+
+	return asked ? (uint32_t)strtoul(asked, NULL, 10) : RING_BYTES;
+}
+
 static int load(struct owners *o, uint64_t cgroup)
 {
 	int err;
@@ -100,7 +107,7 @@ static int load(struct owners *o, uint64_t cgroup)
 	if (!o->skel)
 		return fail(-errno, NULL, "open the owner programs");
 	o->skel->rodata->watched_cgroup = cgroup;
-	bpf_map__set_max_entries(o->skel->maps.owner_events, RING_BYTES);
+	bpf_map__set_max_entries(o->skel->maps.owner_events, ring_bytes());
 	leave_out_missing(o);
 	err = owner_bpf__load(o->skel);
 	if (err)

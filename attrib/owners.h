@@ -14,6 +14,8 @@ typedef void (*owner_fn)(void *to, const struct owner_event *e);
 /*
  * Loads and attaches what this kernel has; each missing hook is said. fn gets every event from owners__read(). `cgroup`: an
  * id; what its processes, and those below it, use is marked so in the sockets' storage. 0: none.
+
+ * For tests, the environment may say WIREWHO_OWNER_RING: how many bytes of events may wait (a power of two, at least a page).
  */
 int owners__open(struct owners **out, uint64_t cgroup, owner_fn fn, void *to);
 void owners__close(struct owners *o);

@@ -24,7 +24,8 @@
 struct entry {
 	struct process p;
 	struct entry *next;
-	uint64_t used; /* time of the tick before it was asked for last */
+	uint64_t used;  /* time of the tick before it was asked for last */
+	uint64_t named; /* the tick, by number, before its name was looked up last */
 };
 
 /* A control group that was met: its path is known when it and all its processes are gone, too. */
@@ -41,6 +42,7 @@ struct process_table {
 	bool args;
 	size_t n;
 	uint64_t now;
+	uint64_t ticks; /* plus 1 */
 };
 
 static uint64_t now_ns(void)
@@ -63,6 +65,7 @@ int process_table__open(struct process_table **out)
 	}
 	t->cgroups = cgroup2__root();
 	t->now = now_ns();
+	t->ticks = 1;
 	*out = t;
 	return 0;
 }
@@ -124,8 +127,20 @@ static FILE *open_proc(uint32_t pid, const char *name)
 	return fopen(path, "re");
 }
 
-/* proc(5): field 22 of stat is the start in clock ticks since boot; field 2 may hold any byte, up to the last ')'. */
-static bool is_same(const struct who *who, uint32_t *parent)
+/* proc(5): field 2, "(name)", may hold any byte, up to the last ')'. */
+static void take_name(const char *line, const char *end, char comm[16])
+{
+	const char *name = strchr(line, '(');
+	size_t n = name && name < end ? (size_t)(end - name - 1) : 16;
+
+	if (n >= 16)
+		return;
+	memset(comm, 0, 16);
+	memcpy(comm, name + 1, n);
+}
+
+/* proc(5): field 22 of stat is the start in clock ticks since boot. comm may be NULL. */
+static bool is_same(const struct who *who, uint32_t *parent, char comm[16])
 {
 	uint64_t tick = NS / sysconf(_SC_CLK_TCK), mine = who->start / tick;
 	unsigned long long start = 0;
@@ -148,6 +163,8 @@ static bool is_same(const struct who *who, uint32_t *parent)
 		same = start + 1 >= mine && start <= mine + 1;
 	if (same)
 		*parent = ppid;
+	if (same && comm)
+		take_name(line, rest, comm);
 	return same;
 }
 
@@ -247,14 +264,14 @@ static void learn_from_group(struct process_table *t, struct process *p)
 static void learn(struct process_table *t, struct process *p)
 {
 	struct process now = { .who = p->who };
-	bool same = is_same(&p->who, &now.parent);
+	bool same = is_same(&p->who, &now.parent, NULL);
 
 	if (same) {
 		now.exe = read_exe(p->who.pid);
 		read_cgroup(&now);
 		if (t->args)
 			read_args(&now);
-		same = is_same(&p->who, &now.parent);
+		same = is_same(&p->who, &now.parent, NULL);
 	}
 	if (!same) {
 		forget_names(&now);
@@ -303,6 +320,19 @@ const struct process *process_table__get(struct process_table *t, const struct w
 	return e ? &e->p : NULL;
 }
 
+const struct process *process_table__now(struct process_table *t, const struct who *who)
+{
+	const struct process *p = process_table__get(t, who);
+	struct entry *e = p ? *find(t, who) : NULL;
+
+	if (!e || e->p.ended || e->named == t->ticks)
+		return p;
+	e->named = t->ticks;
+	if (!is_same(&e->p.who, &e->p.parent, e->p.who.comm))
+		e->p.ended = now_ns();
+	return p;
+}
+
 void process_table__event(struct process_table *t, const struct owner_event *e)
 {
 	struct entry *known;
@@ -322,6 +352,7 @@ void process_table__event(struct process_table *t, const struct owner_event *e)
 		learn(t, &known->p);
 	} else if (e->kind == OWNER_EXIT) {
 		known->p.ended = e->time;
+		memcpy(known->p.who.comm, e->who.comm, sizeof(e->who.comm)); /* its last */
 	}
 }
 
@@ -338,6 +369,7 @@ void process_table__tick(struct process_table *t, uint64_t now)
 	int i;
 
 	t->now = now;
+	t->ticks++;
 	for (i = 0; i < BUCKETS; i++)
 		for (at = &t->bucket[i]; (e = *at);) {
 			if (!is_over(e, now)) {

@@ -36,6 +36,8 @@ void process_table__read_args(struct process_table *t);
  * process_table__tick() drops it.
  */
 const struct process *process_table__get(struct process_table *t, const struct who *who);
+/* The same with the name that it has now, looked up once between two ticks: it may change without an exec. */
+const struct process *process_table__now(struct process_table *t, const struct who *who);
 /* Takes exec, exit and owner events in. */
 void process_table__event(struct process_table *t, const struct owner_event *e);
 /* Forgets processes that ended more than a minute before `now` (CLOCK_MONOTONIC ns), or nobody asked for in ten. */

@@ -336,14 +336,33 @@ void sockets__snapshot_begins(struct sockets *t)
 	t->snapshot++;
 }
 
-void sockets__snapshot_ends(struct sockets *t, uint32_t round)
+void sockets__saw(struct sockets *t, uint64_t cookie)
 {
-	const struct socket *s;
+	struct socket *s = at(t, find_socket(t, cookie));
+
+	if (s)
+		s->snapshot = t->snapshot;
+}
+
+bool sockets__is_there(const struct sockets *t, uint64_t cookie)
+{
+	const struct socket *s = cookie ? sockets__find(t, cookie) : NULL;
+
+	return s && s->gone == SOCKET_LIVE && s->snapshot == t->snapshot;
+}
+
+/* Closed long ago for all we know: whoever has come to its place since was not heard. */
+void sockets__snapshot_ends(struct sockets *t)
+{
+	struct socket *s;
 	uint32_t handle;
 
-	for (handle = 0; (s = pool__next(&t->pool, &handle)); handle++)
-		if (s->cookie && s->announced && s->snapshot != t->snapshot)
-			close_socket(t, handle, round);
+	for (handle = 0; (s = pool__next(&t->pool, &handle)); handle++) {
+		if (!s->cookie || !s->announced || s->snapshot == t->snapshot)
+			continue;
+		close_socket(t, handle, 0);
+		s->gone = 0;
+	}
 }
 
 void sockets__hold(struct sockets *t, uint64_t cookie, int flows)

@@ -91,7 +91,10 @@ void sockets__forget(struct sockets *t, uint32_t round);
 
 /* What was announced before and not again between these two is closed. */
 void sockets__snapshot_begins(struct sockets *t);
-void sockets__snapshot_ends(struct sockets *t, uint32_t round);
+void sockets__snapshot_ends(struct sockets *t);
+void sockets__saw(struct sockets *t,
+		  uint64_t cookie); /* it was among them, whatever is said of it later */
+bool sockets__is_there(const struct sockets *t, uint64_t cookie); /* and still is */
 
 size_t sockets__bytes(const struct sockets *t);
 

@@ -27,8 +27,9 @@
 #define HARVEST_MS 1000
 #define PRESSURE_MS 100 /* how often a filling overflow ring is looked for */
 #define FORGET_NS (60ull * 1000000000)
-#define FLOWS_MAX (1u << 21)         /* remembered: a flood of forged addresses ends there */
-#define RENEW_NS (5ull * 1000000000) /* between two snapshots after lost events */
+#define FLOWS_MAX (1u << 21) /* remembered: a flood of forged addresses ends there */
+#define RENEW_SHARE \
+	20 /* between two snapshots after lost events: so many times as long as one takes */
 #define OUTPUTS_MAX 8
 #define WATCHES_MAX 8
 
@@ -72,7 +73,7 @@ struct pipeline {
 	uint64_t intervals;
 	uint64_t clock_offset;
 	uint64_t netns; /* cookie */
-	uint64_t owners_lost, renewed;
+	uint64_t owners_lost, renewed, renewing;
 	bool stop, restacked;
 	int error;
 };
@@ -128,7 +129,9 @@ static void on_owner(void *to, const struct owner_event *e)
 	if (own.netns)
 		namespaces__saw(p->namespaces, own.netns);
 	process_table__event(p->facts.processes, &own);
-	if (!turns__take(p->turns, &own))
+	if (turns__take(p->turns, &own))
+		join__saw(p->join, &own);
+	else
 		join__owner(p->join, &own);
 }
 
@@ -159,26 +162,58 @@ static void settle(struct pipeline *p, uint64_t now, uint64_t begun)
 	turns__settle(p->turns, begun, &out);
 }
 
-/* Events were lost: the sockets are asked anew, and what is not among them is closed. */
-static void renew_owners(struct pipeline *p, uint64_t now)
+/* Everything older than us, and how long that took: no packet is counted before. */
+static int first_snapshot(struct pipeline *p)
 {
-	uint64_t lost = owners__lost(p->owners);
+	struct snapshots *s = &p->ledger.snapshots;
+	uint64_t begun = now_ns();
+	int err = owners__snapshot(p->owners);
+	struct join_stats known;
 
-	if (lost == p->owners_lost || now - p->renewed < RENEW_NS)
+	if (err)
+		return err;
+	join__stats(p->join, &known);
+	*s = (struct snapshots){
+		.taken = 1,
+		.sockets = known.sockets,
+		.owners = known.owners,
+		.ns = now_ns() - begun,
+	};
+	say(SAY_DETAIL, "%zu open sockets have their %zu owners' names after %.3f s", known.sockets,
+	    known.owners, (double)s->ns / 1e9);
+	return 0;
+}
+
+/*
+ * Events were lost: the sockets are asked anew, and what is not among them is closed. Before that is done nothing that
+ * was counted meanwhile is handed on.
+ */
+static void renew_owners(struct pipeline *p, bool must)
+{
+	uint64_t lost = owners__lost(p->owners), now = now_ns();
+
+	if (lost == p->owners_lost || (!must && now - p->renewed < RENEW_SHARE * p->renewing))
 		return;
+	join__doubt(p->join);
 	say(SAY_NOTE, "%llu owner events found their ring full: asking all sockets again",
 	    (unsigned long long)(lost - p->owners_lost));
 	p->owners_lost = lost;
-	p->renewed = now;
 	join__snapshot_begins(p->join);
-	owners__snapshot(p->owners);
-	join__snapshot_ends(p->join);
+	if (!owners__snapshot(p->owners)) {
+		p->ledger.snapshots.taken++;
+		join__snapshot_ends(p->join);
+	}
+	p->renewed = now_ns();
+	p->renewing = p->renewed - now;
 }
 
 static void read_owners(struct pipeline *p)
 {
-	if (p->owners)
-		owners__read(p->owners);
+	if (!p->owners)
+		return;
+	if (owners__lost(p->owners) != p->owners_lost)
+		join__doubt(p->join);
+	owners__read(p->owners);
 }
 
 /* Which other namespaces can be meant by what passes through here. */
@@ -217,7 +252,7 @@ static int harvest(struct pipeline *p, uint64_t now)
 	read_owners(p);
 	settle(p, now, now);
 	if (p->owners) {
-		renew_owners(p, now);
+		renew_owners(p, false);
 		join__ask_nat(p->join, ask_nat, p->nat);
 	}
 	p->harvested = now;
@@ -246,8 +281,8 @@ static void on_flow(void *to, const struct flow_view *flow)
 		.now = p->reported + p->clock_offset,
 		.start = record_start(p, flow) + p->clock_offset,
 		.end = flow->end + p->clock_offset,
-		.process = flow->who ? process_table__get(p->facts.processes, flow->who) : NULL,
-		.peer = flow->peer ? process_table__get(p->facts.processes, flow->peer) : NULL,
+		.process = flow->who ? process_table__now(p->facts.processes, flow->who) : NULL,
+		.peer = flow->peer ? process_table__now(p->facts.processes, flow->peer) : NULL,
 	};
 	unsigned i;
 	int err;
@@ -283,6 +318,8 @@ static void report(struct pipeline *p, uint64_t now)
 	int err;
 
 	restack(p);
+	if (p->owners)
+		renew_owners(p, true);
 	p->clock_offset = clock_ns(CLOCK_REALTIME) - now_ns();
 	p->reported_before = p->reported;
 	p->reported = now;
@@ -485,7 +522,7 @@ static int attach_all(struct pipeline *p)
 		err = err < 0 ? err : 0;
 	}
 	if (!err && p->owners)
-		err = owners__snapshot(p->owners);
+		err = first_snapshot(p);
 	lowest_first(p, order);
 	for (i = 0; i < p->opts.links && !err; i++)
 		err = attach_link(p, order[i]);

@@ -247,10 +247,15 @@ int main(int argc, char **argv)
 		own = hostile_scenario(atoi(argv[5]));
 		s = &own;
 	}
+	if (argc == 7 && !strcmp(argv[1], "crowd")) {
+		own = crowd_scenario(atoi(argv[6]));
+		s = &own;
+	}
 	if (!s || argc < 5) {
 		fprintf(stderr, "usage: actor [NAME PORT SRV_NS CLI_NS [GO_FILE]]\n"
 				"       actor churn PORT SRV_NS CLI_NS SECONDS RATE\n"
-				"       actor hostile PORT SRV_NS CLI_NS SECONDS\n");
+				"       actor hostile PORT SRV_NS CLI_NS SECONDS\n"
+				"       actor crowd PORT SRV_NS CLI_NS GO_FILE SOCKETS\n");
 		return 2;
 	}
 	port = atoi(argv[2]);

@@ -46,6 +46,8 @@ extern const struct scenario plain_scenarios[], handed_scenarios[], calls_scenar
 /* Played for themselves: so many connections a second; and names that change all the time. */
 struct scenario churn_scenario(int seconds, int rate);
 struct scenario hostile_scenario(int seconds);
+/* And so many sockets, half of them TCP, all of them older than the tool. */
+struct scenario crowd_scenario(int sockets);
 
 extern const char *side; /* "srv" or "cli": who we are */
 extern int port;         /* the scenario's first of ten */

@@ -328,6 +328,36 @@ static void scm_serve(const struct scenario *s)
 	reap(other);
 }
 
+/* Handed over when the go file is there: the second one answers until he is told to end. */
+static void later_serve(const struct scenario *s)
+{
+	int fd = begin(s);
+	pid_t child = spawn();
+
+	if (!child) {
+		wait_for_tool();
+		go_on(fd);
+	}
+	close(fd);
+	reap(child);
+}
+
+/* Asks and asks, slowly, after the first one's part. */
+static void later_call(const struct scenario *s)
+{
+	int fd = tcp_socket_to(s->host, port), i;
+
+	own("tcp", fd);
+	asks(fd, s->n);
+	gate__wait();
+	for (i = 0; i < s->n; i++) {
+		asks(fd, 1);
+		usleep(20000);
+	}
+	shutdown(fd, SHUT_WR);
+	drain(fd);
+}
+
 static void fork_over_serve(const struct scenario *s)
 {
 	int fd = begin(s);
@@ -648,6 +678,7 @@ const struct scenario handed_scenarios[] = {
 	{ "passed_in_use", scm_serve, asks_twice, SRV4, .n = 1500 },
 	{ "forked_in_use", fork_over_serve, asks_twice, SRV4, .n = 1500 },
 	{ "pidfd_in_use", pidfd_serve, asks_twice, SRV4, .n = 1500 },
+	{ "passed_later", later_serve, later_call, SRV4, .n = 300 },
 	{ "udp_passed_in_use", udp_sink, udp_scm_call, SRV4, .n = 3000 },
 	{ "udp_server_passed", udp_passed_serve, udp_asks_twice, SRV4, .n = 1500 },
 	{ "stream_passed_down", stream_serve, stream_call, SRV4, .down = 20000000, .n = 1 },

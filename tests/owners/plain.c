@@ -297,6 +297,20 @@ static void older_idle_call(const struct scenario *s)
 	gate__open();
 }
 
+/* Held by two processes, and nobody has used it: whose it is, nobody can know. */
+static void older_shared_serve(const struct scenario *s)
+{
+	int listener = tcp_listen(listens(s), 8);
+
+	ready();
+	tcp_accept(listener);
+	if (!spawn())
+		while (1)
+			pause();
+	say_line("noone %s tcp %d * 0", side, port);
+	gate__wait();
+}
+
 static void older_udp_call(const struct scenario *s)
 {
 	struct scenario rest = *s;
@@ -350,6 +364,7 @@ const struct scenario plain_scenarios[] = {
 	{ "older_tcp", older_serve, older_call, SRV4, .n = 500, .older = true },
 	{ "older_tcp_ipv6", older_serve, older_call, SRV6, .n = 500, .older = true },
 	{ "older_never_reads", older_idle_serve, older_idle_call, SRV4, .n = 50, .older = true },
+	{ "older_shared", older_shared_serve, older_idle_call, SRV4, .n = 50, .older = true },
 	{ "older_udp", udp_serve, older_udp_call, SRV4, .up = 100, .down = 100, .n = 500,
 	  .older = true },
 	{ "older_udp_never_reads", older_udp_serve, older_deaf_call, SRV4, .up = 100, .n = 500,

@@ -2,9 +2,12 @@
 #include "owner.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <time.h>
 #include "attrib/join.h"
+#include "attrib/namespaces.h"
+#include "attrib/nat.h"
 #include "attrib/owners.h"
 #include "xdp/harvest.h"
 #include "xdp/link.h"
@@ -17,15 +20,20 @@
 #define CLOSED_MAX 65536                         /* a power of two */
 #define FLOWS_MAX (1u << 18)
 #define FORGET_AFTER (60 * NS)
+#define NAT_QUESTIONS 1000 /* between two looks at the events: a flood of new flows asks no more */
 
 struct capture_owner {
 	struct owners *owners;
 	struct join *join;
 	struct process_table *processes;
+	struct namespaces *namespaces;
+	struct nat *nat;
+	unsigned questions;
 	struct owner_event *closed; /* OWNER_GONE that wait: a ring */
 	uint32_t closed_first, closed_next;
 	uint64_t now, ticked; /* CLOCK_MONOTONIC */
 	uint64_t lost;
+	bool doubt; /* events were lost, and the sockets not asked again yet: nobody is named */
 };
 
 static uint64_t now_ns(void)
@@ -48,6 +56,8 @@ static void on_event(void *to, const struct owner_event *e)
 {
 	struct capture_owner *o = to;
 
+	if (e->netns)
+		namespaces__saw(o->namespaces, e->netns);
 	process_table__event(o->processes, e);
 	if (e->kind != OWNER_GONE) {
 		join__owner(o->join, e);
@@ -82,15 +92,42 @@ static void make_good(struct capture_owner *o)
 		return;
 	o->lost = lost;
 	join__snapshot_begins(o->join);
-	if (!owners__snapshot(o->owners))
-		join__snapshot_ends(o->join);
+	if (owners__snapshot(o->owners))
+		return;
+	join__snapshot_ends(o->join);
+	o->doubt = false;
+}
+
+static void note_losses(struct capture_owner *o)
+{
+	if (owners__lost(o->owners) == o->lost)
+		return;
+	o->doubt = true;
+	join__doubt(o->join);
+}
+
+/* Which other namespaces can be meant by what passes through here: as a run knows it. */
+static void renew_namespaces(struct capture_owner *o)
+{
+	const struct behind_address *address;
+	const struct behind_link *link;
+	size_t links, addresses;
+
+	if (!namespaces__renew(o->namespaces, o->now))
+		return;
+	link = namespaces__links(o->namespaces, &links);
+	address = namespaces__addresses(o->namespaces, &addresses);
+	join__set_behind(o->join, link, links, address, addresses);
 }
 
 void capture_owner__read(struct capture_owner *o)
 {
+	note_losses(o);
 	owners__read(o->owners);
 	o->now = now_ns();
+	o->questions = 0;
 	close_sockets(o);
+	renew_namespaces(o);
 	if (o->now - o->ticked < NS)
 		return;
 	o->ticked = o->now;
@@ -111,6 +148,14 @@ uint64_t capture_owner__lost(const struct capture_owner *o)
 }
 
 /* ---- packets ---- */
+
+static int ask_nat(void *to, const struct flow_key *key, struct flow_key *near,
+		   struct flow_key *far)
+{
+	struct capture_owner *o = to;
+
+	return o->questions++ < NAT_QUESTIONS ? nat__ask(o->nat, key, near, far) : -EAGAIN;
+}
 
 static enum reason parse(const struct captured *c, struct parsed *p)
 {
@@ -135,38 +180,57 @@ const struct process *capture_owner__of(struct capture_owner *o, const struct ca
 	key = flow_key__reversed(&p.flow.key);
 	/* The flow keeps its owner when the socket is gone. Without memory for it the sockets alone answer. */
 	join__add(o->join, &key, 1, &n, p.marks, o->now, &handle);
+	if (o->questions < NAT_QUESTIONS)
+		join__ask_nat(o->join, ask_nat, o);
+	if (o->doubt)
+		return NULL;
 	who = join__who(o->join, &key, how);
-	return who ? process_table__get(o->processes, who) : NULL;
+	return who ? process_table__now(o->processes, who) : NULL;
 }
 
 /* ---- making ---- */
 
 static int open_parts(struct capture_owner *o)
 {
-	const struct join_opts join = { .live = true,
-					.forget_after = FORGET_AFTER,
-					.flows_max = FLOWS_MAX };
+	const struct join_opts join = {
+		.live = true, .forget_after = FORGET_AFTER, .flows_max = FLOWS_MAX, .nat = true
+	};
 	int err = process_table__open(&o->processes);
 
 	o->closed = calloc(CLOSED_MAX, sizeof(*o->closed));
 	if (!err)
 		err = o->closed ? join__open(&o->join, &join) : -ENOMEM;
+	if (!err)
+		err = nat__open(&o->nat);
 	return err ? fail(err, NULL, "make the table of owners") : 0;
 }
 
-int capture_owner__open(struct capture_owner **out, unsigned links)
+static void set_links(struct capture_owner *o, uint64_t netns, const char *const *ifname,
+		      unsigned links)
+{
+	unsigned i;
+
+	for (i = 0; i < links; i++) {
+		join__set_netns(o->join, i, netns);
+		join__set_ifindex(o->join, i, if_nametoindex(ifname[i]));
+	}
+	renew_namespaces(o);
+}
+
+int capture_owner__open(struct capture_owner **out, const char *const *ifname, unsigned links)
 {
 	struct capture_owner *o = calloc(1, sizeof(*o));
 	uint64_t netns = link__netns();
-	unsigned i;
 	int err;
 
 	if (!o)
 		return fail(-ENOMEM, NULL, "make the table of owners");
 	o->now = o->ticked = now_ns();
 	err = open_parts(o);
-	for (i = 0; i < links && !err; i++)
-		join__set_netns(o->join, i, netns);
+	if (!err)
+		err = namespaces__open(&o->namespaces, netns);
+	if (!err)
+		set_links(o, netns, ifname, links);
 	if (!err)
 		err = owners__open(&o->owners, 0, on_event, o);
 	if (!err)
@@ -186,6 +250,8 @@ void capture_owner__close(struct capture_owner *o)
 	owners__close(o->owners);
 	join__close(o->join);
 	process_table__close(o->processes);
+	namespaces__close(o->namespaces);
+	nat__close(o->nat);
 	free(o->closed);
 	free(o);
 }

@@ -394,7 +394,7 @@ static int open_owner(struct capture_sink *s, const struct capture_opts *o)
 	s->told = calloc(CAPTURE_TOLD, sizeof(*s->told));
 	if (!s->told)
 		return fail(-ENOMEM, NULL, "make the table of owners");
-	return capture_owner__open(&s->owner, o->links);
+	return capture_owner__open(&s->owner, o->ifname, o->links);
 }
 
 static void set_editor(struct capture_sink *s, const struct rotate *rotate)

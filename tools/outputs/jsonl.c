@@ -228,14 +228,24 @@ static json_t *attribution__json(const struct run_facts *facts, const struct led
 	return by_how;
 }
 
+static json_t *snapshots__json(const struct snapshots *s)
+{
+	if (!s->taken)
+		return NULL;
+	return json_pack("{s:I, s:I, s:I, s:f}", "taken", (json_int_t)s->taken, "sockets",
+			 (json_int_t)s->sockets, "owners", (json_int_t)s->owners, "seconds",
+			 (double)s->ns / 1e9);
+}
+
 json_t *ledger__json(const struct run_facts *facts, const struct ledger *l)
 {
-	return json_pack("{s:o, s:{s:s, s:o, s:o}, s:{s:{s:o*, s:o, s:o*, s:I, s:I}}}",
+	return json_pack("{s:o, s:{s:s, s:o, s:o}, s:{s:{s:o*, s:o, s:o*, s:I, s:o*, s:I}}}",
 			 "@timestamp", ecs__time(l->now), "event", "kind", "state", "start",
 			 ecs__time(l->start), "end", ecs__time(l->end), "wirewho", "ledger", "file",
 			 ecs__text(facts->file), "lines", lines__json(l), "attribution",
 			 attribution__json(facts, l), "owner_events_lost",
-			 (json_int_t)l->owner_events_lost, "join_failed_packets",
+			 (json_int_t)l->owner_events_lost, "snapshots",
+			 snapshots__json(&l->snapshots), "join_failed_packets",
 			 (json_int_t)l->join_failed_packets);
 }
 

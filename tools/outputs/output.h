@@ -43,12 +43,20 @@ struct ledger_line {
 	int cpus;
 };
 
+/* How often all sockets there are were asked; and what the first time found, and took. */
+struct snapshots {
+	uint64_t taken;
+	uint64_t sockets, owners; /* open, and processes that held them */
+	uint64_t ns;
+};
+
 struct ledger {
 	uint64_t start, end, now; /* CLOCK_REALTIME ns */
 	const struct ledger_line *line;
 	unsigned lines;
 	struct count by_how[OWNER_HOW_N]; /* packets and bytes by quality of attribution */
 	uint64_t owner_events_lost;
+	struct snapshots snapshots;
 	uint64_t join_failed_packets; /* counted in the table, but no memory for the flow */
 };
 

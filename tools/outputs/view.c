@@ -235,10 +235,10 @@ static void row__describe_place(struct row *row, const struct process *p)
 	row->shown.args = row->args;
 }
 
-/* The name and the executable change while the process stays the same: exec. */
+/* The name changes while the process stays the same, and with an exec the executable. */
 static void row__describe_process(struct row *row, const struct flow_record *r)
 {
-	const struct who *who = r->flow->who;
+	const struct who *who = r->process ? &r->process->who : r->flow->who;
 
 	if (!row->shown.comm || memcmp(row->raw, who->comm, sizeof(row->raw))) {
 		memcpy(row->raw, who->comm, sizeof(row->raw));
