@@ -82,7 +82,7 @@ cat >"$TMP/server.py" <<-'END'
 	print("ready", flush=True)
 	threading.Event().wait()
 	END
-# talk HOST KIND N: from port 4444, N packets' worth back and forth; then waits to be killed
+# HOST KIND N [ADDRESS]: from port 4444 there, N packets' worth back and forth
 cat >"$TMP/client.py" <<-'END'
 	import socket, sys, time
 	host, kind, n = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -90,7 +90,7 @@ cat >"$TMP/client.py" <<-'END'
 	s = socket.socket(family, socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM)
 	s.settimeout(10)
 	s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-	s.bind(("", 4444))
+	s.bind((sys.argv[4] if len(sys.argv) > 4 else "", 4444))
 	if kind != "unconnected":
 	    s.connect((host, 8080))
 	for i in range(n):
@@ -153,3 +153,31 @@ done
 is "flows to port 8080 without an owner" "$(jq -c 'select((.source.port == 8080 or .destination.port == 8080) and
     .process == null)' "$TMP/out" | head -n 3)" ""
 is "the ledger's difference" "$(ledger "$TMP/out" '[.lines[].difference] | add')" 0
+
+# a capture knows them, too: behind the uplink's translation where their address is no other container's, on the veth always
+must ip -n "$A" address add 10.0.0.3/24 dev eth0
+bg "$RTR" "$WIREWHO" capture -i ww-up -i ww-a -w "$TMP/packets" --sample copy --match 'port 8080' 2>"$TMP/capture.err"
+capture=$BG_PID
+eventually 20 grep -q '^wirewho: capturing' "$TMP/capture.err" || die "wirewho does not capture: $(cat "$TMP/capture.err")"
+inside=''
+for kind in tcp udp; do
+    bg "$A" python3 "$TMP/client.py" 10.9.0.2 $kind 50 10.0.0.3
+    inside="$inside $kind:$BG_PID"
+    wait "$BG_PID" || wrong "the $kind client that is captured failed"
+done
+sleep 0.5
+kill "$capture"
+wait "$capture" || wrong "capture: $(cat "$TMP/capture.err")"
+"$WIREWHO" read "$TMP/packets" --jsonl "$TMP/read" 2>"$TMP/read.err" || wrong "read: $(cat "$TMP/read.err")"
+# on the uplink from the translated address, on the veth from the container's own; a tuple's first packet may come too soon
+for seen in 10.8.0.1 10.0.0.3; do
+    for who in $inside; do
+        is "whose ${who%:*} packets captured from $seen are" "$(jq -rn "[inputs | select(.event.kind == \"metric\" and
+            (.source.ip == \"$seen\" or .destination.ip == \"$seen\") and .network.transport == \"${who%:*}\") | .process.pid // empty] | unique | join(\" \")" \
+            "$TMP/read")" "${who#*:}"
+    done
+done
+read -r named all <<<"$(jq -rn '[inputs | select(.event.kind == "metric")] | map(.source.packets + .destination.packets) as $all |
+    "\(map(select(.process) | .source.packets + .destination.packets) | add) \($all | add)"' "$TMP/read")"
+at_least "captured packets" "$all" 200
+at_least "captured packets that have an owner" "$named" $((all - 4))
