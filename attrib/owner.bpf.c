@@ -156,8 +156,11 @@ static __always_inline void segments(struct sock *sk, __u32 n[2])
 	n[1] = tcp ? tcp->segs_in : 0;
 }
 
-/* A stream that does not stop has packets between the driver and the socket: no more than one poll of the driver. */
-#define ON_THE_WAY 64
+/*
+ * A stream that does not stop has packets between the driver and the socket: one poll of the driver takes 64, and a flow
+ * that has just changed queues is in two polls.
+ */
+#define ON_THE_WAY 128
 
 /* One that asks and waits has no more than the peer's last acknowledgement there, and what the new owner was woken by. */
 #define ANSWERS 2
