@@ -10,7 +10,12 @@ BENCH_OBJ := $(BENCH_SRC:%.c=$(OUT)/%.o)
 
 .PHONY: bench benches
 
-bench: benches
+# Parts of it: ONLY=service,peers; bench/run --help says what there is.
+bench:
+	@sh tests/packages.sh install build bench
+	@$(MAKE) --no-print-directory -j $$(nproc) wirewho benches
+	@bench/run $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
+
 benches: $(BENCH) $(OUT)/bench/pass.bpf.o
 objects: $(BENCH_OBJ)
 unit: $(OUT)/bench/generator # what the net tests send with
