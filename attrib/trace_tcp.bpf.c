@@ -132,12 +132,12 @@ static __always_inline __u8 successor(struct sock *sk, const struct tcp_sock *tp
 }
 
 /* States alone make all lines; a connection that is opened, or not, shows as it leaves the state of opening. */
-static __always_inline bool is_line(__u8 before)
+static __always_inline bool is_line(const struct tcp_life *life, __u8 before)
 {
-	__u32 lines = choice.lines;
+	bool opening = before == STATE_SYN_SENT || before == STATE_SYN_RECV;
+	__u32 line = life->role == TCP_ROLE_CONNECTED ? TCP_LINE_CONNECT : TCP_LINE_ACCEPT;
 
-	return lines & TCP_LINE_STATES || (lines & (TCP_LINE_CONNECT | TCP_LINE_ACCEPT) &&
-					   (before == STATE_SYN_SENT || before == STATE_SYN_RECV));
+	return choice.lines & TCP_LINE_STATES || (opening && choice.lines & line);
 }
 
 /* The kernel counts the peer's FIN as a byte. */
@@ -187,7 +187,7 @@ static __always_inline void tell_state(struct sock *sk, struct tcp_life *life, _
 	struct socket_owner *o = bpf_sk_storage_get(&socket_owners, sk, NULL, 0);
 	struct trace_tcp_event *e;
 
-	if (!is_line(before) || !filter__takes_owner(o))
+	if (!is_line(life, before) || !filter__takes_owner(o))
 		return;
 	e = event__begin(o, TRACE_TCP_STATE);
 	if (!e)

@@ -68,7 +68,7 @@ s.sendto(b'12345', ('$SRV4', 6099))" || wrong "python3 in $group failed"
     sleep 0.3
     ww__stop
     jq -c "select(.event.kind == \"event\" and (.wirewho.netns | IN($OURS)))" "$TMP/all" >"$TMP/told"
-    is "trace $what --cgroup: events that no line was made of" "$(tail -n 1 "$TMP/all" | jq .wirewho.trace.events)" \
+    is "trace $what --cgroup: events, all of them told" "$(tail -n 1 "$TMP/all" | jq .wirewho.trace.events)" \
         "$(jq -c 'select(.event.kind == "event")' "$TMP/all" | wc -l)"
 }
 if [ -n "$root" ] && mkdir "$root/$WW" "$root/$WW/below" 2>/dev/null; then

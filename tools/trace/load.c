@@ -178,7 +178,7 @@ static int on_event(void *to, void *data, size_t size)
 {
 	struct trace *t = to;
 
-	t->events++;
+	t->events += !t->tracer->counts;
 	t->tracer->event(t->self, data, size);
 	return 0;
 }

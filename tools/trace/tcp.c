@@ -125,6 +125,7 @@ static void tell(struct tcp *x, const struct change *c)
 {
 	if (!is_wanted(x, c))
 		return;
+	trace__add_events(x->trace, 1);
 	if (trace__out(x->trace))
 		change__print(x, c);
 	else
@@ -183,6 +184,15 @@ static void sums__write(struct tcp *x, const struct trace_tcp_event *e)
 	if (e->begun)
 		trace__add_times(x->trace, record, e->begun, e->time);
 	trace__write(x->trace, record);
+}
+
+static void tell_sums(struct tcp *x, const struct trace_tcp_event *e)
+{
+	trace__add_events(x->trace, 1);
+	if (trace__out(x->trace))
+		sums__print(x, e);
+	else
+		sums__write(x, e);
 }
 
 /* ---- events ---- */
@@ -284,10 +294,8 @@ static void tcp__event(void *self, const void *data, size_t size)
 	}
 	if (e->kind == TRACE_TCP_STATE)
 		on_state(x, e);
-	else if (trace__out(x->trace))
-		sums__print(x, e);
 	else
-		sums__write(x, e);
+		tell_sums(x, e);
 }
 
 static void tcp__look(void *self, uint64_t now)
@@ -381,6 +389,7 @@ static const struct tracer tracer = {
 	.open = tcp__open,
 	.look = tcp__look,
 	.event = tcp__event,
+	.counts = true,
 	.close = tcp__close,
 };
 

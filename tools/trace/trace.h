@@ -64,6 +64,8 @@ struct tracer {
 	void (*look)(void *self, uint64_t now);
 	/* One event of the ring buffer. NULL: this tracer has no events. */
 	void (*event)(void *self, const void *data, size_t size);
+	/* An event of the ring is not one of those that are told: trace__add_events() says how many there were. */
+	bool counts;
 	/* Once a second: to take what must not pile up in the kernel. NULL: nothing. 0 or -errno (said). */
 	int (*tick)(void *self);
 	/* The end of an interval, and of the run: `last`, when nothing is attached any more. NULL: the frame says how
