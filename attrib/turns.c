@@ -83,6 +83,11 @@ bool turns__take(struct turns *t, const struct owner_event *e)
 	return !list__put(&t->events, e);
 }
 
+bool turns__wait(const struct turns *t)
+{
+	return t->events.n;
+}
+
 int turns__count(struct turns *t, const struct turned *c)
 {
 	return list__put(&t->counts, c);

@@ -35,6 +35,8 @@ void turns__close(struct turns *t);
 /* Is this event to wait for its harvest? Then it was taken. It waits as well for an earlier one of the same socket. */
 bool turns__take(struct turns *t, const struct owner_event *e);
 
+bool turns__wait(const struct turns *t); /* some do */
+
 /* 0 or -ENOMEM: then it was not taken. */
 int turns__count(struct turns *t, const struct turned *c);
 

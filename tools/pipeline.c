@@ -245,12 +245,13 @@ static int harvest(struct pipeline *p, uint64_t now)
 {
 	struct harvest_run sent = { .p = p, .now = now, .dir = 0 };
 	struct harvest_run received = { .p = p, .now = now, .dir = 1 };
+	uint64_t begun = now_ns();
 	int err = harvest__run(egress__harvest(p->egress), on_harvested, &sent);
 
 	if (!err)
 		err = harvest__run(meter__harvest(p->meter), on_harvested, &received);
 	read_owners(p);
-	settle(p, now, now);
+	settle(p, now, begun);
 	if (p->owners) {
 		renew_owners(p, false);
 		join__ask_nat(p->join, ask_nat, p->nat);
@@ -697,8 +698,11 @@ static int on_timer(void *to)
 		err = harvest(p, now);
 		look_at_queues(p);
 	}
-	if (now - p->reported >= p->opts.interval_ms * 1000000 - PRESSURE_MS * 500000)
+	if (now - p->reported >= p->opts.interval_ms * 1000000 - PRESSURE_MS * 500000) {
+		if (turns__wait(p->turns)) /* what may be either owner's is not reported before */
+			err = err ? err : harvest(p, now_ns());
 		report(p, now);
+	}
 	if (p->opts.count && p->intervals >= p->opts.count)
 		p->stop = true;
 	return err;

@@ -37,13 +37,14 @@ ww__start "$CLI" run -i $CLI_IF --jsonl "$DIR/cli.jsonl" --interval 1
 play passed_later 7100 "$SRV" "$CLI" "$DIR/go" &
 passed=$!
 eventually 20 grep -q '^own srv.* [0-9]' "$DIR/passed_later.out" || die "the connection did not begin"
-play churn 7000 "$SRV" "$CLI" 10 1000 &
+play churn 7000 "$SRV" "$CLI" 20 1000 &
 churn=$!
 eventually 30 made 500 || die "the churn did not begin"
 sleep 1.5 # something is reported before
 kill -STOP "$srv_pid" "$WW_PID"
-: >"$DIR/go"
-eventually 60 made $(($(connections) + 800)) || wrong "the churn is slow: $(connections) connections"
+eventually 60 made $(($(connections) + 600)) || wrong "the churn is slow: $(connections) connections"
+: >"$DIR/go" # into a ring that is full
+eventually 60 made $(($(connections) + 300)) || wrong "the churn is slow: $(connections) connections"
 kill -CONT "$srv_pid" "$WW_PID"
 wait $passed
 wait $churn
