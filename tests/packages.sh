@@ -65,6 +65,7 @@ table() {
 	test iperf3
 	test tcpdump
 	test wireshark-common
+	test tshark
 	test ethtool
 	test jq
 	test xdp-tools
