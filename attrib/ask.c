@@ -116,12 +116,12 @@ static struct answer ask_bound(const struct sockets *t, const struct question *q
 	place_key__forget_peer(&key);
 	a = ask_at(t, q, &key, pick);
 	memset(key.saddr + 12, 0, 4);
-	if (!a.found && mapped)
+	if (!a.found && mapped && !q->passes)
 		a = ask_at(t, q, &key, pick);
 	memset(key.saddr, 0, sizeof(key.saddr));
 	if (mapped)
 		pick = pick == PICK_BOUND ? PICK_BOUND4 : PICK_LISTENING4;
-	if (!a.found)
+	if (!a.found && !q->passes)
 		a = ask_at(t, q, &key, pick);
 	if (a.found && a.who != WHO_NONE && full->proto == IPPROTO_TCP)
 		a.how = OWNER_LISTENER;

@@ -20,6 +20,7 @@ struct question {
 	uint64_t tied;              /* the socket this flow is tied to, 0: none */
 	uint32_t round;             /* in which it was last counted */
 	bool may_listen;            /* the peer may have opened it, and nobody better is known */
+	bool passes; /* its address is none of this namespace: it is for no socket that is bound to a port alone */
 };
 
 struct answer {

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "places.h"
+#include "places.h"
 
 static int by_link(const void *left, const void *right)
 {
@@ -53,6 +55,7 @@ int behind__set(struct behind *b, const struct behind_link *link, size_t links,
 		behind__free(&now);
 		return -ENOMEM;
 	}
+	b->known = now.known = true;
 	if (is_same(b, &now)) {
 		behind__free(&now);
 		return 0;
@@ -123,6 +126,21 @@ bool behind__holds(const struct behind *b, uint64_t netns, const __u8 *address)
 	memcpy(wanted.address, address, sizeof(wanted.address));
 	at = first_address(b, &wanted);
 	return at < b->addresses && !by_address(&b->address[at], &wanted);
+}
+
+/* 127.0.0.0/8 (RFC 1122 3.2.1.3) is local as a whole; the rest is for many (RFC 1112, RFC 4291 2.7, RFC 919). */
+static bool is_for_any(const __u8 *a)
+{
+	static const __u8 all[4] = { 255, 255, 255, 255 };
+
+	if (!address__is_mapped(a))
+		return a[0] == 0xff;
+	return a[12] == 127 || (a[12] & 0xf0) == 224 || !memcmp(a + 12, all, sizeof(all));
+}
+
+bool behind__reaches(const struct behind *b, uint64_t netns, const __u8 *address)
+{
+	return !b->known || is_for_any(address) || behind__holds(b, netns, address);
 }
 
 uint64_t behind__holder(const struct behind *b, const __u8 *address)

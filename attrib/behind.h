@@ -27,6 +27,7 @@ struct behind {
 	struct behind_link *link;       /* sorted */
 	struct behind_address *address; /* sorted */
 	size_t links, addresses;
+	bool known; /* somebody has looked */
 };
 
 /* Takes copies in place of what was known. 1, 0 when it was the same, or -ENOMEM, and then nothing changed. */
@@ -44,6 +45,11 @@ static inline bool behind__is(const struct behind *b, size_t i, uint32_t ifindex
 
 bool behind__has(const struct behind *b, uint32_t ifindex, uint64_t netns);
 bool behind__holds(const struct behind *b, uint64_t netns, const __u8 *address);
+/*
+ * Can a socket that is bound to no address be meant by this one? By the namespace's own, and by those for many. Where nobody
+ * has looked, by any.
+ */
+bool behind__reaches(const struct behind *b, uint64_t netns, const __u8 *address);
 /* The one namespace that holds the address; 0: none, or several. */
 uint64_t behind__holder(const struct behind *b, const __u8 *address);
 #endif

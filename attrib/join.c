@@ -307,6 +307,7 @@ static struct answer flow__answer(const struct join *j, const struct flow *f, ui
 		.tied = tied,
 		.round = round,
 		.may_listen = f->who == WHO_NONE && flow__opener(f) != OPENER_SOURCE,
+		.passes = !behind__reaches(&j->behind, netns_of(j, &f->key), f->key.saddr),
 	};
 	struct answer a = ask(&j->sockets, &q);
 	const struct way *way;
@@ -316,6 +317,7 @@ static struct answer flow__answer(const struct join *j, const struct flow *f, ui
 	way = flow__way(j, f);
 	if (way && way->translated) {
 		q.key = &way->near;
+		q.passes = !behind__reaches(&j->behind, q.netns, way->near.saddr);
 		a = ask(&j->sockets, &q);
 	}
 	return a.found ? a : ask_beyond(j, f, way, round);

@@ -199,27 +199,35 @@ static void on_link(void *to, const struct nlmsghdr *answer)
 		v->n->err = -ENOMEM;
 }
 
-static void on_address(void *to, const struct nlmsghdr *answer)
+static void add_address(struct visit *v, const struct nlattr *a)
 {
-	const struct ifaddrmsg *info = NLMSG_DATA(answer);
-	const struct nlattr *a = netlink__find(answer, sizeof(*info), IFA_LOCAL);
-	struct visit *v = to;
 	struct behind_address out = { .netns = v->cookie };
 
-	a = a ? a : netlink__find(answer, sizeof(*info), IFA_ADDRESS);
-	if (answer->nlmsg_type != RTM_NEWADDR || !a ||
-	    (info->ifa_index == LOOPBACK && v->cookie != v->n->home))
-		return;
-	if (a->nla_len == NLA_HDRLEN + 4) {
+	if (a && a->nla_len == NLA_HDRLEN + 4) {
 		out.address[10] = out.address[11] = 0xff;
 		memcpy(out.address + 12, (const char *)a + NLA_HDRLEN, 4);
-	} else if (a->nla_len == NLA_HDRLEN + 16) {
+	} else if (a && a->nla_len == NLA_HDRLEN + 16) {
 		memcpy(out.address, (const char *)a + NLA_HDRLEN, 16);
 	} else {
 		return;
 	}
 	if (!list__add(&v->n->address, &out, sizeof(out)))
 		v->n->err = -ENOMEM;
+}
+
+/* At home also what it shares with its network: a broadcast is for it, too. */
+static void on_address(void *to, const struct nlmsghdr *answer)
+{
+	const struct ifaddrmsg *info = NLMSG_DATA(answer);
+	const struct nlattr *a = netlink__find(answer, sizeof(*info), IFA_LOCAL);
+	struct visit *v = to;
+	bool home = v->cookie == v->n->home;
+
+	if (answer->nlmsg_type != RTM_NEWADDR || (info->ifa_index == LOOPBACK && !home))
+		return;
+	add_address(v, a ? a : netlink__find(answer, sizeof(*info), IFA_ADDRESS));
+	if (home)
+		add_address(v, netlink__find(answer, sizeof(*info), IFA_BROADCAST));
 }
 
 static void on_number(void *to, const struct nlmsghdr *answer)

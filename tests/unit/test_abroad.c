@@ -142,7 +142,7 @@ static int setup(void **state)
 	static const struct behind_link links[] = { { IF_LO, 0, HOST },
 						    { IF_B, 0, POD_B },
 						    { IF_A, 0, POD_A } };
-	struct behind_address addresses[3];
+	struct behind_address addresses[4];
 
 	(void)state;
 	now = 1;
@@ -156,7 +156,9 @@ static int setup(void **state)
 	hold(&addresses[0], "10.0.0.2", POD_A);
 	hold(&addresses[1], "10.0.0.2", POD_B);
 	hold(&addresses[2], "198.51.100.7", HOST);
-	return join__set_behind(j, links, 3, addresses, 3);
+	addresses[3] = addresses[2]; /* and one of IPv6 */
+	addresses[3].address[0] = 0xfd;
+	return join__set_behind(j, links, 3, addresses, 4);
 }
 
 static int teardown(void **state)
@@ -452,6 +454,32 @@ static void only_ipv6(void **state)
 	assert_int_equal(records[0].who.pid, 7);
 }
 
+/* A port alone says nothing of a packet for another host's address; of one for us, or for many, it does. */
+static void passing_a_bound_port(void **state)
+{
+	static const struct {
+		const char *at;
+		uint32_t pid;
+	} rows[] = { { "192.0.2.77", 0 },  { "198.51.100.7", 7 },    { "224.0.0.251", 7 },
+		     { "127.0.0.53", 7 },  { "255.255.255.255", 7 }, { "240.0.0.1", 0 },
+		     { "198.51.100.8", 0 } };
+	struct flow_key any = key(IPPROTO_UDP, "0.0.0.0", 5000, "0.0.0.0", 0);
+	unsigned i;
+
+	(void)state;
+	memset(any.saddr, 0, 16);
+	memset(any.daddr, 0, 16);
+	any.dport = 0;
+	socket_in(HOST, 1, 7, any);
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		add(on(UPLINK, key(IPPROTO_UDP, rows[i].at, 5000, "192.0.2.9", 999)), 1, 1);
+		report();
+		assert_int_equal(n_records, 1);
+		if (records[0].who.pid != rows[i].pid)
+			fail_msg("%s is of %u", rows[i].at, records[0].who.pid);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -468,6 +496,7 @@ int main(void)
 		TEST(bonded),
 		TEST(unconnected),
 		TEST(only_ipv6),
+		TEST(passing_a_bound_port),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
