@@ -36,16 +36,19 @@ load "a ring too small" $SRV4 --sample copy --ring 4096
 at_least "lost copies" "$(cap__number copy_lost)" 1
 contains "the summary" "$(cat "$CAP_ERR")" "  copy_lost: the ring buffer was full"
 
+# Room for all of them, so that nothing is lost where the host lets the reader wait.
+ALL=(--ring 16777216)
+
 # numbered frames: unaltered, in their flow's order, with their times; longer ones are cut and keep their wire length
 from=$(date +%s%N)
-cap__start --sample copy 'udp port 9000'
+cap__start --sample copy "${ALL[@]}" 'udp port 9000'
 cap__send 3000 --rate 20000 --flows 4
 cap__end
 cap__check 3000 --flows 4 --after "$from" --before "$(date +%s%N)"
 
 # a sender that changes its CPU all the time, so that one flow is in both rings: in order nevertheless
 if [ "$(nproc)" -gt 1 ]; then
-    cap__start --sample copy 'udp port 9000'
+    cap__start --sample copy "${ALL[@]}" 'udp port 9000'
     cap__send 20000 --rate 40000 &
     sender=$!
     while kill -0 "$sender" 2>/dev/null; do
@@ -66,7 +69,7 @@ must ip -n "$CLI" link set "$CLI_IF" mtu 9000
 for snaplen in "50" "2048" "5000"; do
     args=(-s $snaplen)
     [ $snaplen != 2048 ] || args=()
-    cap__start --sample copy "${args[@]}" 'udp port 9000'
+    cap__start --sample copy "${ALL[@]}" "${args[@]}" 'udp port 9000'
     cap__send 1000 --rate 20000 --long 8900
     cap__end
     cap__check 1000 --long 8900 --snaplen $snaplen

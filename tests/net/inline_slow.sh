@@ -36,14 +36,15 @@ dropcounts() {
 
 net__pair 1
 nginx__start "$SRV"
+head -c 20000 /dev/zero | tr '\0' x >"$TMP/nginx/www/page" # some megabytes fill what is between us and the reader
 for sample in inline copy; do
     if [ $sample = copy ]; then owners=--no-owners; else owners=; fi
     rm -f "$TMP/fast" "$CAP_FILE"
-    bg "$SRV" bash -c "exec $WIREWHO capture -i $SRV_IF -w - --sample $sample $owners 'tcp port 80' \
+    bg "$CLI" bash -c "exec $WIREWHO capture -i $CLI_IF -w - --sample $sample $owners 'tcp port 80' \
         > >(exec python3 $TMP/slow.py $CAP_FILE $TMP/fast)" 2>"$CAP_ERR"
     CAP_PID=$BG_PID
     eventually 20 cap__began || die "wirewho does not begin to capture: $(cat "$CAP_ERR")"
-    wrk__run "$CLI" 5 32 "http://$SRV4/small?$(printf '%01000d' 0)"
+    wrk__run "$CLI" 5 32 "http://$SRV4/page"
     touch "$TMP/fast"
     sleep 2
     must cli curl -s -o "$TMP/page" "http://$SRV4/small" # the last dropped packets are told of by one that is not
