@@ -121,6 +121,7 @@ struct sock {
 	__u16 sk_type;
 	__u16 sk_protocol;
 	int sk_err;
+	__u8 sk_kern_sock : 1;
 };
 
 struct inet_sock {

@@ -281,12 +281,24 @@ int BPF_PROG(received_inet6, struct socket *socket, struct msghdr *message, __u6
 	return use(socket->sk, 0, length);
 }
 
+/*
+ * The kernel's own socket, as a tunnel's: whoever made the tunnel does not own what goes through. The verifier lets nobody
+ * look beside struct bpf_sock, so its address is taken as a number.
+ */
+static __always_inline int is_kernels(struct bpf_sock *sk)
+{
+	struct sock *full;
+
+	bpf_probe_read_kernel(&full, sizeof(full), &sk);
+	return BPF_CORE_READ_BITFIELD_PROBED(full, sk_kern_sock);
+}
+
 /* Remember in storage, announce later: at connect and sendmsg the socket's own end may not be known yet. */
 static __always_inline int claim(struct bpf_sock *sk, enum owner_how how)
 {
 	struct socket_owner *o;
 
-	if (!sk)
+	if (!sk || is_kernels(sk))
 		return ALLOW;
 	o = bpf_sk_storage_get(&socket_owners, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!o || (o->how == how && is_current(o)))
@@ -335,7 +347,7 @@ static __always_inline int bound(struct bpf_sock *sk, const union flow_words *ow
 	struct socket_owner *o;
 	struct owner_event *e;
 
-	if (sk->protocol != PARSE_IP_TCP && sk->protocol != PARSE_IP_UDP)
+	if ((sk->protocol != PARSE_IP_TCP && sk->protocol != PARSE_IP_UDP) || is_kernels(sk))
 		return ALLOW;
 	claim(sk, OWNER_BOUND);
 	o = bpf_sk_storage_get(&socket_owners, sk, NULL, 0);

@@ -4,14 +4,20 @@
 # process's own; and the inner ones are that process's, on the tunnel's interface.
 . "$(dirname "$0")/lib.sh"
 
+# tunnel NAME ID PORT NETWORK: between both ends
+tunnel() {
+    local n ns dev far number
+    for n in "$SRV:$SRV_IF:$CLI4:1" "$CLI:$CLI_IF:$SRV4:2"; do
+        IFS=: read -r ns dev far number <<<"$n"
+        ip -n "$ns" link add "$1" type vxlan id "$2" remote "$far" dstport "$3" dev "$dev" 2>"$TMP/vx" ||
+            skip "no VXLAN devices here: $(cat "$TMP/vx")"
+        must ip -n "$ns" address add "$4.$number/24" dev "$1"
+        must ip -n "$ns" link set "$1" up
+    done
+}
+
 net__pair
-for n in "$SRV:$SRV_IF:$CLI4:1" "$CLI:$CLI_IF:$SRV4:2"; do
-    IFS=: read -r ns dev far number <<<"$n"
-    ip -n "$ns" link add ww-vx type vxlan id 7 remote "$far" dstport 4789 dev "$dev" 2>"$TMP/vx" ||
-        skip "no VXLAN devices here: $(cat "$TMP/vx")"
-    must ip -n "$ns" address add 10.66.0."$number"/24 dev ww-vx
-    must ip -n "$ns" link set ww-vx up
-done
+tunnel ww-vx 7 4789 10.66.0
 cat >"$TMP/echo.py" <<-'END'
 	import socket
 	s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -27,6 +33,8 @@ nginx__start "$SRV" 1
 ww__start "$SRV" run -i $SRV_IF -i ww-vx --mode generic --jsonl "$TMP/srv"
 srv_pid=$WW_PID srv_err=$WW_ERR
 ww__start "$CLI" run -i $CLI_IF -i ww-vx --mode generic --jsonl "$TMP/cli"
+tunnel ww-vy 8 4790 10.67.0 # ip, which makes the kernel open its socket, does not own that
+must cli ping -q -c 5 -i 0.05 10.67.0.1
 cat >"$TMP/ask.py" <<-'END'
 	import socket
 	s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -51,6 +59,7 @@ who() {
 for end in "srv $SRV_IF" "cli $CLI_IF"; do
     read -r file dev <<<"$end"
     is "whose the tunnel's packets are at $dev" "$(who "$TMP/$file" "$dev" '.destination.port == 4789 or .source.port == 4789')" "[null]"
+    is "whose the younger tunnel's are at $dev" "$(who "$TMP/$file" "$dev" '.destination.port == 4790 or .source.port == 4790')" "[null]"
     at_least "packets of the tunnel at $dev" "$(jq -rn "[inputs | select(.observer.ingress.interface.name == \"$dev\" and
         (.destination.port == 4789 or .source.port == 4789)) | .source.packets + .destination.packets] | add" "$TMP/$file")" 100
 done
