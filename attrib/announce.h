@@ -16,8 +16,7 @@ struct socket_owner {
 	__u8 turn;      /* how often it changed hands; 1 follows TURN_LAST */
 	__u8 only6;     /* takes no IPv4 */
 	__u8 watched; /* the owner was in or below the cgroup that this run asks for when it used the socket last */
-	__u8 shared; /* snapshot: other processes hold it, too */
-	__u8 pad[1];
+	__u8 pad[2];
 	__u64 blurred; /* when it was told last that nothing can be told apart; CLOCK_MONOTONIC ns */
 	__u32 used[2]; /* TCP: segments it had sent and received when its owner used it last */
 };

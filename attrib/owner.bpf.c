@@ -305,7 +305,7 @@ static __always_inline int claim(struct bpf_sock *sk, enum owner_how how)
 		return ALLOW;
 	own(o);
 	o->how = how;
-	o->announced = o->shared = 0;
+	o->announced = 0;
 	return ALLOW;
 }
 
@@ -460,9 +460,7 @@ int on_tcp(struct bpf_sock_ops *ops)
 	if (!o || !o->how)
 		return ALLOW;
 	if (ops->op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
-		o->how = o->shared ? OWNER_NONE : OWNER_LISTENER;
-	if (!o->how)
-		return ALLOW;
+		o->how = OWNER_LISTENER;
 	tell_ops(ops, o);
 	return ALLOW;
 }
@@ -480,7 +478,6 @@ int BPF_PROG(on_state, struct sock *sk, int before, int after)
 		return 0;
 	own(o);
 	o->how = OWNER_BOUND;
-	o->shared = 0;
 	tell(sk, o, 1, &(struct change){});
 	return 0;
 }
@@ -547,8 +544,6 @@ int snapshot(struct bpf_iter__task_file *ctx)
 	/* Who used it is known. Those who merely hold it speak for themselves: of several, nobody has it. */
 	if (o->how != OWNER_SNAPSHOT)
 		e.who = o->who;
-	else if (o->who.pid != e.who.pid || o->who.start != e.who.start)
-		o->shared = 1;
 	e.kind = OWNER_SOCKET;
 	e.time = bpf_ktime_get_ns();
 	e.cookie = bpf_get_socket_cookie(sk);
