@@ -38,7 +38,8 @@ share() {
 list() { echo "$*" | tr ' ' ','; }
 
 # What came before the worker's accept is the listening socket's: of few packets on a slow machine, a larger share.
-listener='.process.name == "nginx" and .wirewho.attribution == "listener"'
+listener=false
+[ "${WW_SLOW:-1}" -eq 1 ] || listener='.process.name == "nginx" and .wirewho.attribution == "listener"'
 for type in ipv4 ipv6; do
     is_worker=".process.name == \"nginx\" and (.process.pid | IN($(list $workers)))"
     is_wrk=".process.name == \"wrk\" and (.process.pid | IN($(list $CLIENTS)))"

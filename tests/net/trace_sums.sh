@@ -67,7 +67,7 @@ cli_pid=$WW_PID cli_err=$WW_ERR
 ww__start "$SRV" trace tcp --close --port 5300 --port 5301 --port 80 --jsonl "$TMP/trace"
 trace_pid=$WW_PID
 must cli python3 "$TMP/client.py" $SRV4 $SRV6
-bg "$CLI" wrk -t 1 -c 8 -d 1 -H 'Connection: close' "http://$SRV4/small" >"$TMP/wrk"
+bg "$CLI" wrk -t 1 -c 8 -d 3 -H 'Connection: close' "http://$SRV4/small" >"$TMP/wrk"
 WRK=$BG_PID
 wait "$BG_PID"
 sleep 1
@@ -135,7 +135,7 @@ flowed() {
 }
 for end in srv:destination cli:source; do
     ours=$(told ${end#*:})
-    at_least "wrk's connections at ${end%:*}" "$(wc -l <<<"$ours")" 100
+    at_least "wrk's connections at ${end%:*}" "$(wc -l <<<"$ours")" 500
     is "owners of wrk's connections at ${end%:*} that differ" \
         "$(diff <(flowed "$TMP/${end%:*}" | join - <(cut -d ' ' -f 1 <<<"$ours")) - <<<"$ours" | head -n 5)" ""
 done
