@@ -809,55 +809,95 @@ static bool share_a_bond(const struct join *j, uint16_t a, uint16_t b)
 	return j->bond[a] && j->bond[a] == j->bond[b];
 }
 
-/*
- * What comes in by one interface and leaves by another is seen from both sides. Seen from the same side twice, it is one
- * of two stacked interfaces, and then of the same socket; or a container with the same addresses as another. A packet
- * that passes through while a harvest runs may be counted on one side by this one, on the other by the next.
- */
-static bool is_counted_there(const struct join *j, const struct flow_view *v, const struct flow *f)
+/* Two ends, and who has them; NULL: nobody known. */
+struct parties {
+	const struct who *who, *peer;
+};
+
+static struct parties parties__of_flow(const struct join *j, const struct flow *f)
 {
+	const struct way *way = ways__find(&j->ways, &f->key);
+
+	return (struct parties){ whos__at(&j->whos, f->who),
+				 way && !f->far ? whos__at(&j->whos, way->peer) : NULL };
+}
+
+/* What stands on one side of an interface stands on the other side of the next. */
+static bool are_crossed(const struct parties *a, const struct parties *b)
+{
+	return (a->who && a->who == b->peer) || (b->who && b->who == a->peer);
+}
+
+/* Seen from the same side twice, it is one of two stacked interfaces, and then of the same socket. */
+static bool is_stacked(const struct join *j, const struct flow_view *v, const struct flow *f)
+{
+	return !share_a_bond(j, f->key.link, v->key->link) && v->cookie == f->cookie && v->cookie &&
+	       v->how != OWNER_LISTENER;
+}
+
+/*
+ * What comes in by one interface and leaves by another is seen from both sides. From the same side it may be a container
+ * with the same addresses as another. A packet that passes through while a harvest runs may be counted on one side by
+ * this one, on the other by the next.
+ */
+static enum repeated is_counted_there(const struct join *j, const struct flow_view *v,
+				      const struct flow *f)
+{
+	struct parties of_view = { v->who, v->peer }, of_flow;
 	bool same_side;
 
 	if (!f || !comes_first(j, f->key.link, v->key->link) || f->round + 1 < j->reported ||
-	    whos__at(&j->whos, f->who) != v->who)
-		return false;
+	    j->netns[f->key.link] != j->netns[v->key->link])
+		return REPEATED_NOT;
+	of_flow = parties__of_flow(j, f);
 	same_side = f->key.sport == v->key->sport && f->key.dport == v->key->dport &&
 		    !memcmp(f->key.saddr, v->key->saddr, sizeof(f->key.saddr));
-	if (same_side && share_a_bond(j, f->key.link, v->key->link))
-		return false;
-	return !same_side || (v->cookie == f->cookie && v->cookie && v->how != OWNER_LISTENER);
+	if (of_flow.who == of_view.who)
+		return !same_side || is_stacked(j, v, f) ? REPEATED_OWNER : REPEATED_NOT;
+	if (same_side || !are_crossed(&of_view, &of_flow))
+		return REPEATED_NOT;
+	return v->who ? REPEATED_PEER : REPEATED_OWNER;
 }
 
-static bool is_counted_at(const struct join *j, const struct flow_view *v,
-			  const struct flow_key *tuple)
+static enum repeated most(enum repeated a, enum repeated b)
+{
+	return a > b ? a : b;
+}
+
+static enum repeated is_counted_at(const struct join *j, const struct flow_view *v,
+				   const struct flow_key *tuple)
 {
 	struct flow_key key = with_family(tuple), end = place_key__of_flow(tuple);
 	struct index_walk walk = flows__alike(&j->flows, &key);
+	enum repeated found = REPEATED_NOT;
 	const struct flow *f;
 	const struct way *way;
 	uint32_t handle;
 
 	while ((f = flows__next(&j->flows, &walk, &key)))
-		if (is_counted_there(j, v, f))
-			return true;
+		found = most(found, is_counted_there(j, v, f));
 	walk = ways__at_end(&j->ways, &end);
-	while ((way = ways__next(&j->ways, &walk, &end)))
-		if (is_counted_there(j, v, flows__find(&j->flows, &way->key, &handle)))
-			return true;
-	return false;
+	while ((way = ways__next(&j->ways, &walk, &end))) {
+		f = flows__find(&j->flows, &way->key, &handle);
+		found = most(found, is_counted_there(j, v, f));
+	}
+	return found;
 }
 
-/* Of the links that counted the same flow for the same owner, the first one's records are those for totals. */
-static bool is_repeated(const struct join *j, const struct flow_view *v, const struct way *way)
+/* Of the links that counted the same flow, the first one's records are those for totals. */
+static enum repeated is_repeated(const struct join *j, const struct flow_view *v,
+				 const struct way *way)
 {
 	struct flow_key back = flow_key__reversed(v->key);
+	enum repeated found;
 
-	if (!v->who)
-		return false;
-	if (way && way->translated &&
-	    (is_counted_at(j, v, &way->near) || is_counted_at(j, v, &way->far)))
-		return true;
-	return is_counted_at(j, v, v->key) || is_counted_at(j, v, &back);
+	if (j->links < 2)
+		return REPEATED_NOT;
+	found = most(is_counted_at(j, v, v->key), is_counted_at(j, v, &back));
+	if (!way || !way->translated)
+		return found;
+	found = most(found, is_counted_at(j, v, &way->near));
+	return most(found, is_counted_at(j, v, &way->far));
 }
 
 static void on_view(void *to, const struct flow_view *view)
@@ -874,6 +914,17 @@ static void on_view(void *to, const struct flow_view *view)
 	r->fn(r->to, &v);
 }
 
+/* Flows on several links are compared by their owners, so that all of these must be known before the first record. */
+static void renew_pending(struct join *j)
+{
+	struct flow *f;
+	uint32_t handle;
+
+	for (handle = 0; (f = pool__next(&j->flows.pool, &handle)); handle++)
+		if ((f->flags & IS_PENDING) && flow__is_stale(j, f))
+			flow__renew(j, f, f->round);
+}
+
 void join__report(struct join *j, uint64_t now, join_fn fn, void *to)
 {
 	struct report run = { .j = j, .fn = fn, .to = to };
@@ -881,6 +932,8 @@ void join__report(struct join *j, uint64_t now, join_fn fn, void *to)
 	uint32_t handle;
 
 	(void)now;
+	if (j->links > 1)
+		renew_pending(j);
 	for (handle = 0; (f = pool__next(&j->flows.pool, &handle)); handle++) {
 		if (!(f->flags & IS_PENDING))
 			continue;

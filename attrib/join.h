@@ -38,6 +38,12 @@ struct join_opts {
 /* How the two ends stand to each other, by what was seen of the handshake. */
 enum opener { OPENER_UNKNOWN, OPENER_SOURCE, OPENER_DESTINATION };
 
+/*
+ * Another watched link counted the same packets, and its record is the one for totals: that names the same owner, or the
+ * peer, where both ends of what passes are on this host. Then a total of either owner's has the record that names him.
+ */
+enum repeated { REPEATED_NOT, REPEATED_PEER, REPEATED_OWNER };
+
 /* One flow as the outputs see it: what was counted since the flow's previous record, and in all. */
 struct flow_view {
 	const struct flow_key *key;          /* oriented */
@@ -53,7 +59,7 @@ struct flow_view {
 	const struct who
 		*peer; /* who owns the other end, where that is on this host too; else NULL */
 	enum owner_how peer_how;
-	bool repeated; /* another watched link counted the same packets of the same owner, too: not for totals */
+	enum repeated repeated; /* not for totals */
 };
 
 typedef void (*join_fn)(void *to, const struct flow_view *view);

@@ -361,7 +361,9 @@ static void counts_once(void **state)
 	report();
 	assert_int_equal(n_records, 4);
 	for (unsigned i = 0; i < n_records; i++) {
-		assert_int_equal(records[i].view.repeated, records[i].view.key->link != UPLINK);
+		assert_int_equal(records[i].view.repeated, records[i].view.key->link != UPLINK
+								   ? REPEATED_OWNER
+								   : REPEATED_NOT);
 		assert_int_not_equal(records[i].who.pid, 0);
 	}
 	/* dropped before the uplink: then the veth's are all there is, but for those that passed during a harvest */
@@ -391,7 +393,9 @@ static void bonded(void **state)
 	report();
 	assert_int_equal(n_records, 3);
 	for (unsigned i = 0; i < n_records; i++) {
-		assert_int_equal(records[i].view.repeated, records[i].view.key->link == UPLINK);
+		assert_int_equal(records[i].view.repeated, records[i].view.key->link == UPLINK
+								   ? REPEATED_OWNER
+								   : REPEATED_NOT);
 		assert_int_equal(records[i].who.pid, 7);
 	}
 	/* a port of nothing any more: it counts what the other one has counted */
@@ -400,7 +404,83 @@ static void bonded(void **state)
 	add(on(VETH_B, k), 0, 5);
 	report();
 	for (unsigned i = 0; i < n_records; i++)
-		assert_int_equal(records[i].view.repeated, records[i].view.key->link == VETH_B);
+		assert_int_equal(records[i].view.repeated, records[i].view.key->link == VETH_B
+								   ? REPEATED_OWNER
+								   : REPEATED_NOT);
+}
+
+/* Two of this host's namespaces with addresses of their own, one behind each veth. */
+static void stand_apart(void)
+{
+	static const struct behind_link links[] = {
+		{ IF_LO, 0, HOST },
+		{ IF_A, 0, POD_A },
+		{ IF_B, 0, POD_B },
+	};
+	struct behind_address addresses[2];
+
+	hold(&addresses[0], "10.0.0.2", POD_A);
+	hold(&addresses[1], "10.0.0.3", POD_B);
+	assert_true(join__set_behind(j, links, 3, addresses, 2) >= 0);
+}
+
+static const struct reported *record_on(unsigned link)
+{
+	for (unsigned i = 0; i < n_records; i++)
+		if (records[i].view.key->link == link)
+			return &records[i];
+	fail_msg("no record on link %u", link);
+	return NULL;
+}
+
+/* From one of two veths to the other, and both ends on this host: a total has one record, and each owner has one. */
+static void passes_between(void **state)
+{
+	struct flow_key k = key(IPPROTO_UDP, "10.0.0.2", 4444, "10.0.0.3", 5000);
+	struct flow_key back = flow_key__reversed(&k);
+
+	(void)state;
+	stand_apart();
+	socket_in(POD_A, 1, 7, k);
+	socket_in(POD_B, 2, 8, back);
+	for (int dir = 0; dir < 2; dir++) {
+		add(on(VETH_A, back), dir,
+		    5); /* the end on this side of the veth is the other one's */
+		add(on(VETH_B, k), !dir, 5);
+	}
+	report();
+	assert_int_equal(n_records, 2);
+	assert_int_equal(record_on(VETH_A)->who.pid, 8);
+	assert_int_equal(record_on(VETH_A)->peer.pid, 7);
+	assert_int_equal(record_on(VETH_A)->view.repeated, REPEATED_NOT);
+	assert_int_equal(record_on(VETH_B)->who.pid, 7);
+	assert_int_equal(record_on(VETH_B)->peer.pid, 8);
+	assert_int_equal(record_on(VETH_B)->view.repeated, REPEATED_PEER);
+	/* what comes in and does not go out again is the first one's alone; what only the second one has, nobody else's */
+	add(on(VETH_B, k), 0, 5);
+	report();
+	report();
+	add(on(VETH_B, k), 0, 5);
+	report();
+	assert_int_equal(record_on(VETH_B)->view.repeated, REPEATED_NOT);
+}
+
+/* Between two hosts elsewhere, in by one card and out by another: once. Seen from the same side it may be two flows. */
+static void passes_for_others(void **state)
+{
+	struct flow_key k = key(IPPROTO_UDP, "192.0.2.9", 999, "192.0.2.10", 53);
+
+	(void)state;
+	add(on(UPLINK, k), 1, 5);
+	add(on(VETH_A, flow_key__reversed(&k)), 0, 5);
+	report();
+	assert_int_equal(record_on(UPLINK)->view.repeated, REPEATED_NOT);
+	assert_int_equal(record_on(VETH_A)->view.repeated, REPEATED_OWNER);
+	add(on(UPLINK, key(IPPROTO_UDP, "192.0.2.7", 999, "192.0.2.8", 53)), 1, 5);
+	add(on(VETH_A, key(IPPROTO_UDP, "192.0.2.7", 999, "192.0.2.8", 53)), 1, 5);
+	report();
+	assert_int_equal(record_on(UPLINK)->view.repeated, REPEATED_NOT);
+	assert_int_equal(record_on(VETH_A)->view.repeated, REPEATED_NOT);
 }
 
 /* A container's UDP socket that is bound and not connected. */
@@ -494,6 +574,8 @@ int main(void)
 		TEST(tuple_is_given_again),
 		TEST(counts_once),
 		TEST(bonded),
+		TEST(passes_between),
+		TEST(passes_for_others),
 		TEST(unconnected),
 		TEST(only_ipv6),
 		TEST(passing_a_bound_port),

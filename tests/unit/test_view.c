@@ -28,6 +28,7 @@ struct given {
 	struct count sent, received;
 	enum opener opener;
 	enum owner_how how;
+	enum repeated repeated;
 };
 
 static struct view *view;
@@ -70,6 +71,7 @@ static void add(const struct given *g)
 				  .sent = g->sent,
 				  .received = g->received,
 				  .opener = g->opener,
+				  .repeated = g->repeated,
 				  .who = g->pid ? &who : NULL,
 				  .how = g->pid ? g->how ? g->how : OWNER_EXACT : OWNER_NONE };
 	struct flow_record record = { .flow = &flow, .process = g->pid ? &process : NULL };
@@ -211,6 +213,44 @@ static void groups_by_service_port(void **state)
 	ADD(.dport = 53, .opener = OPENER_SOURCE, .sent = { 1, 1 }, .proto = 17);
 	view__end_interval(view, SECOND);
 	assert_int_equal(take(VIEW_PORT), 2);
+}
+
+/* Two interfaces counted it. Passing between two owners it is each one's, but one packet of a port, and in all. */
+static void counts_once(void **state)
+{
+	const struct {
+		enum repeated repeated;
+		size_t rows[VIEW_BY_N];
+	} cases[] = {
+		{ REPEATED_OWNER,
+		  { [VIEW_PROCESS] = 1,
+		    [VIEW_USER] = 1,
+		    [VIEW_CONTAINER] = 1,
+		    [VIEW_PORT] = 1,
+		    [VIEW_FLOW] = 2 } },
+		{ REPEATED_PEER,
+		  { [VIEW_PROCESS] = 2,
+		    [VIEW_FLOW] = 2,
+		    [VIEW_USER] = 2,
+		    [VIEW_CONTAINER] = 2,
+		    [VIEW_PORT] = 1 } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		view__close(view);
+		assert_int_equal(view__open(&view), 0);
+		ADD(.pid = 7, .uid = 7, .container = "abc", .sent = { 3, 30 });
+		ADD(.pid = 8, .uid = 8, .container = "abd", .link = 1, .received = { 3, 30 },
+		    .repeated = cases[i].repeated);
+		view__end_interval(view, SECOND);
+		for (int by = 0; by < VIEW_BY_N; by++)
+			assert_int_equal(take(by), cases[i].rows[by]);
+		take(VIEW_PORT);
+		assert_counts(rows[0], 0, 0, 3, 30);
+		assert_int_equal(view__sum(view)->received.packets, 0);
+		assert_int_equal(view__sum(view)->sent.packets, 3);
+	}
 }
 
 static void shows_the_weakest_how(void **state)
@@ -542,6 +582,7 @@ int main(void)
 		TEST(groups_by_user),
 		TEST(groups_by_container),
 		TEST(groups_by_service_port),
+		TEST(counts_once),
 		TEST(shows_the_weakest_how),
 		TEST(follows_an_exec),
 		TEST(keeps_intervals_apart),

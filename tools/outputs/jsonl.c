@@ -114,11 +114,14 @@ static int record__add_live(const struct jsonl *j, json_t *record, const struct 
 {
 	const char *near = source_opened ? "source" : "destination";
 	const char *far = source_opened ? "destination" : "source";
-	json_t *about = json_pack("{s:o*, s:{s:s, s:s, s:s*, s:o*, s:o*}}", "observer",
+	static const char *const repeated[] = {
+		[REPEATED_PEER] = "peer", [REPEATED_OWNER] = "owner"
+	};
+	json_t *about = json_pack("{s:o*, s:{s:s, s:s, s:s*, s:o*, s:s*}}", "observer",
 				  observer__json(j, r->flow->key), "wirewho", "attribution",
 				  owner_how_names[r->flow->how], "local", near, "owner",
 				  r->flow->far ? far : NULL, "peer", peer__json(j, r), "repeated",
-				  r->flow->repeated ? json_true() : NULL);
+				  repeated[r->flow->repeated]);
 	int err = json_object_update_new(record, about);
 
 	if ((!r->flow->who && !r->process) || err)

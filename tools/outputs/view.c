@@ -327,13 +327,23 @@ static void group__count(struct group *g, enum view_by by, const struct flow_rec
 	fresh__add(row ? &row->fresh : &g->others.fresh, r->flow, by);
 }
 
+/*
+ * What another interface counted too is shown there by flow, and counts once in everything else; but what passes between
+ * two owners here is each one's.
+ */
+static bool is_counted_by(const struct flow_view *flow, enum view_by by)
+{
+	if (by == VIEW_FLOW || !flow->repeated)
+		return true;
+	return flow->repeated == REPEATED_PEER && by != VIEW_PORT;
+}
+
 void view__add(struct view *v, const struct flow_record *r)
 {
 	const struct flow_view *f = r->flow;
 
-	/* What another interface counted too is shown there by flow, and counts once in everything else. */
 	for (int by = 0; by < VIEW_BY_N; by++)
-		if (!f->repeated || by == VIEW_FLOW)
+		if (is_counted_by(f, by))
 			group__count(&v->group[by], by, r);
 	if (f->repeated)
 		return;

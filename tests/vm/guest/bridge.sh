@@ -43,6 +43,8 @@ place__total "what passes" "$TMP/through" 200
 is "what passes: its ends" "$(jq -r "select(.event.kind == \"metric\") | $ECHOES | .process.pid, .wirewho.peer.process.pid" "$TMP/through" | sort -un | tr '\n' ' ')" \
     "$(printf '%s\n' "$asker" "$beyond" | sort -n | tr '\n' ' ')"
 
+is "what passes: what its second records say" "$(jq -r "select(.wirewho.repeated) | .wirewho.repeated + \" \" + .observer.ingress.interface.name" "$TMP/through" | sort -u)" "peer ww-p1"
+
 place__advice ww-br "a bridge" "wirewho top -i ww-p0 -i ww-p1"
 place__advice ww-p0 "a port of ww-br, a bridge" ""
 exit 0
