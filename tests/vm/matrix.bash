@@ -3,28 +3,37 @@
 #
 # Every kernel, one boot each, many tests in it: `tests/vm/run all` and `tests/vm/run short`.
 
-# A test, and what it shows, as the table names it.
+# A test, on which kernels, and what it shows, as the table names it. For time, some run on the oldest and newest alone.
 matrix__tests() {
     cat <<-END
-	offline/verifier    every BPF program loads, within its budget of instructions
-	net/run_exact       counts equal the interface's own, native and generic
-	net/replay          the corpus of captures, replayed, native and generic
-	net/owners_truth    the owners' truth table ($MATRIX_SCENARIOS)
-	net/owners_http     HTTP: every packet the server's and the client's process
-	guest/capture       capture: copy, inline and tap over a veth
-	guest/trace         trace exec, syscalls, tcp and udp
-	net/trace_packets   trace packets
-	net/tcx_beside      other tcx programs stay
-	net/run_kill        killed under load: other filters stay
-	guest/neighbours    other XDP programs before, behind, coming and going
-	guest/pktgen        pktgen: every packet of its flows
-	guest/zero_copy     a card's own driver (igb): zero-copy, or one line that says why not
-	guest/vlan          a VLAN and its parent
-	guest/bond          a bond and its ports
-	guest/bridge        a bridge and its ports
-	guest/macvlan       a macvlan and its parent
-	guest/netem         loss, doubles and reordering by netem
+	offline/verifier    all   every BPF program loads, within its budget of instructions
+	net/run_exact       ends  counts equal the interface's own, native and generic
+	net/replay          all   the corpus of captures, replayed, native and generic
+	net/owners_truth    all   the owners' truth table ($MATRIX_SCENARIOS)
+	net/owners_http     all   HTTP: every packet the server's and the client's process
+	guest/capture       all   capture: copy, inline and tap over a veth
+	guest/trace         all   trace exec, syscalls, tcp and udp
+	net/trace_packets   ends  trace packets
+	net/tcx_beside      all   other tcx programs stay
+	net/run_kill        ends  killed under load: other filters stay
+	guest/neighbours    all   other XDP programs before, behind, coming and going
+	guest/pktgen        ends  pktgen: every packet of its flows
+	guest/zero_copy     all   a card's own driver (igb): zero-copy, or one line that says why not
+	guest/vlan          ends  a VLAN and its parent
+	guest/bond          ends  a bond and its ports
+	guest/bridge        ends  a bridge and its ports
+	guest/macvlan       ends  a macvlan and its parent
+	guest/netem         ends  loss, doubles and reordering by netem
 	END
+}
+
+MATRIX_ENDS='6.1 newest'
+MATRIX_NOT_HERE='for time, on the oldest and the newest kernel only'
+
+# matrix__of KERNEL all|ends: the tests that run on all, or on those at the ends
+matrix__of() {
+    matrix__tests | awk -v on="$2" '$2 == on { print $1 }' | tr '\n' ' '
+    [[ $2 = ends || " $MATRIX_ENDS " != *" $1 "* ]] || matrix__of "$1" ends
 }
 
 MATRIX_SHORT='offline/verifier'
@@ -37,6 +46,15 @@ MATRIX_OWNERS=$MATRIX_OWNERS'|socket_activation|dup|exec|passed_in_use|udp_passe
 matrix__guest() {
     # shellcheck disable=SC2086 # a list
     echo "uname -r >/run/vm/release; export WW_LOGS=/run/vm/logs; exec bash tests/run" $1
+}
+
+# matrix__left_out KERNEL: lines for those that do not run there
+matrix__left_out() {
+    local test
+    [ -n "$MATRIX_TESTS" ] || [[ " $MATRIX_ENDS " = *" $1 "* ]] ||
+        for test in $(matrix__of "$1" ends); do
+            echo "SKIP  $test 0 s  $MATRIX_NOT_HERE"
+        done
 }
 
 # matrix__kernel KERNEL TESTS: boots it; leaves the guest's lines, and one for the boot itself if it did not go well, in
@@ -55,11 +73,11 @@ matrix__kernel() {
     0 | 1) ;;
     *) echo "FAIL  boot 0 s  exit code $code" ;;
     esac >"$out/boot"
-    cat "$out/lines" "$out/boot" | grep -E '^(ok|SKIP|FAIL) ' >"$MATRIX/$1.rows"
+    { cat "$out/lines" "$out/boot"; matrix__left_out "$1"; } | grep -E '^(ok|SKIP|FAIL) ' >"$MATRIX/$1.rows"
 }
 
-# matrix__rows: "KERNEL RELEASE RESULT TEST SECONDS REASON" a line, by tabs
-matrix__rows() {
+# What ran now: "KERNEL RELEASE RESULT TEST SECONDS REASON" a line, by tabs
+matrix__new() {
     local kernel release
     for kernel in $MATRIX_KERNELS; do
         release=$(cat "$MATRIX/$kernel/release" 2>/dev/null || echo "$kernel")
@@ -67,24 +85,44 @@ matrix__rows() {
     done
 }
 
+# The same of what ran before, without those tests that ran again, on that kernel, and without a boot that went wrong.
+matrix__old() {
+    [ -z "$MATRIX_ONTO" ] || jq -r '.[] | select(.test != "boot")
+        | [.kernel, .release, .result, .test, .seconds, .reason] | @tsv' "$MATRIX_ONTO" |
+        awk -F '\t' 'FILENAME != "-" { again[$1, $4] = 1; next } !(($1, $4) in again)' <(matrix__new) -
+}
+
+matrix__rows() {
+    matrix__old
+    matrix__new
+}
+
 matrix__json() {
     matrix__rows | jq -Rn '[inputs / "\t" | {kernel: .[0], release: .[1], result: .[2], test: .[3],
         seconds: (.[4] | tonumber), reason: .[5]}]'
 }
 
+# The kernels from old to new, and the tests in their order.
 matrix__markdown() {
-    { matrix__tests | sed -E 's/^([^ ]+) +/name\t\1\t/'; matrix__rows; } | awk -F '\t' '
-        $1 == "name" { feature[$2] = $3; next }
-        !($1 in column) { column[$1] = ++columns; head[columns] = $2 }
+    { for kernel in $VM_KERNELS; do printf 'kernel\t%s\n' "$kernel"; done
+      matrix__tests | sed -E 's/^([^ ]+) +[a-z]+ +/name\t\1\t/'; printf 'name\tboot\tthe kernel itself\n'
+      matrix__rows; } | awk -F '\t' '
+        $1 == "kernel" { column[$2] = ++columns; next }
+        $1 == "name" { row[$2] = ++rows; name[rows] = $3; next }
         !($4 in row) { row[$4] = ++rows; name[rows] = $4 }
         $3 == "SKIP" && !($6 in note) { note[$6] = ++notes; text[notes] = $6 }
-        { cell[row[$4], column[$1]] = $3 == "SKIP" ? "skipped (" note[$6] ")" : $3 == "FAIL" ? "FAILED" : "ok" }
+        {
+            head[column[$1]] = $2
+            said[row[$4]] = 1
+            cell[row[$4], column[$1]] = $3 == "SKIP" ? "skipped (" note[$6] ")" : $3 == "FAIL" ? "FAILED" : "ok"
+        }
         END {
-            printf "| |"; for (c = 1; c <= columns; c++) printf " %s |", head[c]
-            printf "\n|---|"; for (c = 1; c <= columns; c++) printf "---|"
+            printf "| |"; for (c = 1; c <= columns; c++) if (c in head) printf " %s |", head[c]
+            printf "\n|---|"; for (c = 1; c <= columns; c++) if (c in head) printf "---|"
             for (r = 1; r <= rows; r++) {
-                printf "\n| %s |", name[r] in feature ? feature[name[r]] : name[r]
-                for (c = 1; c <= columns; c++) printf " %s |", cell[r, c] == "" ? "-" : cell[r, c]
+                if (!(r in said)) continue
+                printf "\n| %s |", name[r]
+                for (c = 1; c <= columns; c++) if (c in head) printf " %s |", cell[r, c] == "" ? "-" : cell[r, c]
             }
             print ""
             for (n = 1; n <= notes; n++) printf "\n(%d) %s\n", n, text[n]
@@ -111,17 +149,16 @@ matrix__boots() {
         while running=$(jobs -rp | wc -l); [ "$running" -ge "$most" ]; do
             sleep 0.5
         done
-        matrix__kernel "$kernel" "$1" >&2 &
+        matrix__kernel "$kernel" "${MATRIX_TESTS:-$(matrix__of "$kernel" all)}" >&2 &
     done
     wait
 }
 
-# matrix all|short [--json FILE] [--markdown FILE] [--kernels LIST] [--only TESTS]
+# matrix all|short [OPTION]...: as tests/vm/run says
 matrix() {
-    local tests json='' markdown=''
-    tests=$(matrix__tests | cut -d ' ' -f 1 | tr '\n' ' ')
-    MATRIX_KERNELS=$VM_KERNELS MATRIX_LIMIT=1700
-    [ "$1" != short ] || { MATRIX_KERNELS='6.1 newest' tests=$MATRIX_SHORT MATRIX_LIMIT=900; }
+    local json='' markdown=''
+    MATRIX_TESTS='' MATRIX_KERNELS=$VM_KERNELS MATRIX_LIMIT=1700 MATRIX_ONTO=
+    [ "$1" != short ] || { MATRIX_KERNELS='6.1 newest' MATRIX_TESTS=$MATRIX_SHORT MATRIX_LIMIT=900; }
     shift
     while [ $# -gt 0 ]; do
         [ $# -ge 2 ] || usage
@@ -129,7 +166,9 @@ matrix() {
         --json) json=$2 ;;
         --markdown) markdown=$2 ;;
         --kernels) MATRIX_KERNELS=${2//,/ } ;;
-        --only) tests=${2//,/ } ;;
+        --only) MATRIX_TESTS=${2//,/ } ;;
+        --onto) MATRIX_ONTO=$2 ;;
+        --timeout) MATRIX_LIMIT=$2 ;;
         *) usage ;;
         esac
         shift 2
@@ -139,11 +178,20 @@ matrix() {
     MATRIX=$VM_DIR/matrix
     rm -rf "$MATRIX"
     mkdir -p "$MATRIX"
-    matrix__boots "$tests"
-    [ -z "$json" ] || matrix__json >"$json"
+    matrix__boots
+    [ -z "$json" ] || { matrix__json >"$MATRIX/json" && cp "$MATRIX/json" "$json"; }
     [ -z "$markdown" ] || matrix__put "$markdown"
     matrix__markdown
+    matrix__times
     matrix__judge
+}
+
+# The boots, and what the tests took by the guests' own clocks.
+matrix__times() {
+    matrix__new | awk -F '\t' -v all="$SECONDS" '
+        { n[$1]++; seconds[$1] += $5 }
+        END { for (kernel in n) printf "%s: %d tests in %d s of its own\n", kernel, n[kernel], seconds[kernel]
+              printf "all of it took %d s\n", all }' >&2
 }
 
 # Exit code 1: something failed, or a kernel showed nothing at all; 77: no kernel could be had.
@@ -152,8 +200,8 @@ matrix__judge() {
     for kernel in $MATRIX_KERNELS; do
         [ -s "$MATRIX/$kernel.rows" ] || return 1
     done
-    ! matrix__rows | cut -f 3 | grep -qx FAIL || return 1
-    matrix__rows | cut -f 3 | grep -qx ok && return
-    matrix__rows | cut -f 6 | tail -n 1
+    ! matrix__new | cut -f 3 | grep -qx FAIL || return 1
+    matrix__new | cut -f 3 | grep -qx ok && return
+    matrix__new | cut -f 6 | tail -n 1
     return 77
 }
