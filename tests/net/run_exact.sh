@@ -4,10 +4,14 @@
 # What wirewho counted is what the interface itself counted, to the packet and the byte, with segmentation offloads off.
 . "$(dirname "$0")/lib.sh"
 
+LEAST=10000 BIG=100000000
+# An emulated machine takes minutes for as much.
+[ -z "${WW_GUEST-}" ] || LEAST=$((LEAST / ${WW_SLOW:-1})) BIG=$((BIG / ${WW_SLOW:-1}))
 net__pair 2
 offload "$SRV" $SRV_IF off tso gso gro
 offload "$CLI" $CLI_IF off tso gso gro
 nginx__start "$SRV" 2
+truncate -s $BIG "$TMP/nginx/www/big"
 
 load() {
     local n
@@ -72,7 +76,7 @@ compare() {
     read -r rx rxb tx txb <<<"$LAST"
     rx=$((rx - rx0)) tx=$((tx - tx0)) txb=$((txb - txb0))
     rxb=$((rxb - rxb0 + header * rx))
-    at_least "$what: packets received by the interface" $rx 10000
+    at_least "$what: packets received by the interface" $rx $LEAST
     is "$what: received" "$(seen receive)" "$rx $rxb"
     is "$what: transmitted" "$(seen transmit)" "$tx $txb"
     for direction in receive transmit; do
