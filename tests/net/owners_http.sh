@@ -47,6 +47,8 @@ for type in ipv4 ipv6; do
     at_least "$type: per cent of those said to be exact" \
         "$(share "$TMP/srv" $type "$is_worker and .wirewho.attribution == \"exact\"")" $((${WW_SLOW:-1} > 1 ? 75 : 99))
     at_least "$type: per cent of packets that are wrk's" "$(share "$TMP/cli" $type "$is_wrk")" 99.9
+    [ "$WW_FAILED" -eq 0 ] ||
+        jq -c "select(.event.kind == \"metric\" and .network.type == \"$type\" and ($is_wrk | not))" "$TMP/cli"
     is "$type: per cent under a foreign name" \
         "$(share "$TMP/srv" $type '.process.name != null and .process.name != "nginx"')" 0.000
 done

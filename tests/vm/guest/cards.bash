@@ -24,6 +24,12 @@ cards__settled() {
     sleep 1
 }
 
+# Out of the namespaces before these go, and under their own names, which would be in the way of the next test's.
+cards__back() {
+    ip -n "$SRV" link set "$SRV_IF" down netns 1 name card1
+    ip -n "$CLI" link set "$CLI_IF" down netns 1 name card0
+} 2>/dev/null
+
 cards__pair() {
     local receiver sender
     need_root
@@ -31,6 +37,7 @@ cards__pair() {
     [ -n "$sender" ] && [ -n "$receiver" ] || skip "no cards: tests/vm/run with --cards virtio,igb"
     net__ns "$SRV"
     net__ns "$CLI"
+    trap 'code=$?; cards__back; (exit $code); net__cleanup' EXIT
     cards__move "$receiver" "$SRV" "$SRV_IF"
     cards__move "$sender" "$CLI" "$CLI_IF"
     cards__settled
