@@ -107,6 +107,9 @@ struct sock_common {
 	volatile unsigned char skc_state;
 	unsigned long skc_flags;
 	struct possible_net skc_net;
+	struct {
+		__s64 counter;
+	} skc_cookie; /* 0: nobody asked for it yet */
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 };

@@ -11,6 +11,7 @@
 #include "core.h"
 #include "announce.h"
 #include "ends.h"
+#include "recent.h"
 #include "who.h"
 #include "xdp/parse.h"
 #include "xdp/turns.h"
@@ -148,14 +149,6 @@ static __always_inline int count_apart(struct sock *sk, struct socket_owner *o, 
 	return 1;
 }
 
-static __always_inline void segments(struct sock *sk, __u32 n[2])
-{
-	struct tcp_sock *tcp = sk->sk_protocol == PARSE_IP_TCP ? bpf_skc_to_tcp_sock(sk) : NULL;
-
-	n[0] = tcp ? tcp->segs_out : 0;
-	n[1] = tcp ? tcp->segs_in : 0;
-}
-
 /*
  * A stream that does not stop has packets between the driver and the socket: one poll of the driver takes 64, and a flow
  * that has just changed queues is in two polls.
@@ -206,28 +199,46 @@ static __always_inline int changes_hands(struct sock *sk, struct socket_owner *o
 	return 1;
 }
 
+static __always_inline int is_known(const struct socket_owner *o)
+{
+	return o->how == OWNER_EXACT && o->announced;
+}
+
+/* Once more the same owner; the next time it will be seen at once. */
+static __always_inline void use_again(struct sock *sk, struct socket_owner *o)
+{
+	segments(sk, o->used);
+	note_move(o);
+	recent__put(sk, &o->who);
+	if (!is_known(o) || !is_current(o))
+		recent__forget(sk->__sk_common.skc_cookie.counter);
+}
+
 static __always_inline int use(struct sock *sk, int sent, int length)
 {
 	struct change c = {};
 	struct socket_owner *o;
 
+	if (!watched_cgroup && recent__is_owner(sk))
+		return 0;
 	if (!sk || !is_ours(sk))
 		return 0;
 	o = bpf_sk_storage_get(&socket_owners, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!o)
 		return 0;
-	if (o->how == OWNER_EXACT && o->announced) {
+	if (is_known(o)) {
 		if (is_current(o)) {
-			segments(sk, o->used);
-			note_move(o);
+			use_again(sk, o);
 			return 0;
 		}
+		recent__update(sk, o);
 		if (!changes_hands(sk, o, sent, length, &c))
 			return 0;
 	}
 	segments(sk, o->used);
 	own(o);
 	o->how = OWNER_EXACT;
+	recent__forget(sk->__sk_common.skc_cookie.counter);
 	tell(sk, o, sk->__sk_common.skc_state == TCP_LISTEN, &c);
 	return 0;
 }
@@ -293,8 +304,11 @@ static __always_inline int is_kernels(struct bpf_sock *sk)
 	return BPF_CORE_READ_BITFIELD_PROBED(full, sk_kern_sock);
 }
 
-/* Remember in storage, announce later: at connect and sendmsg the socket's own end may not be known yet. */
-static __always_inline int claim(struct bpf_sock *sk, enum owner_how how)
+/*
+ * Remember in storage, announce later: at connect and sendmsg the socket's own end may not be known yet. `ctx` is the
+ * program's, by which alone the cookie can be asked for.
+ */
+static __always_inline int claim(void *ctx, struct bpf_sock *sk, enum owner_how how)
 {
 	struct socket_owner *o;
 
@@ -306,39 +320,41 @@ static __always_inline int claim(struct bpf_sock *sk, enum owner_how how)
 	own(o);
 	o->how = how;
 	o->announced = 0;
+	recent__forget(bpf_get_socket_cookie(ctx));
 	return ALLOW;
 }
 
 SEC("cgroup/connect4")
 int on_connect4(struct bpf_sock_addr *ctx)
 {
-	return claim(ctx->sk, OWNER_EXACT);
+	return claim(ctx, ctx->sk, OWNER_EXACT);
 }
 
 SEC("cgroup/connect6")
 int on_connect6(struct bpf_sock_addr *ctx)
 {
-	return claim(ctx->sk, OWNER_EXACT);
+	return claim(ctx, ctx->sk, OWNER_EXACT);
 }
 
 /* One that had an owner changes hands: on_send tells. */
-static __always_inline int claim_to_send(struct bpf_sock *sk)
+static __always_inline int claim_to_send(struct bpf_sock_addr *ctx)
 {
+	struct bpf_sock *sk = ctx->sk;
 	struct socket_owner *o = sk ? bpf_sk_storage_get(&socket_owners, sk, NULL, 0) : NULL;
 
-	return o && o->how == OWNER_EXACT && o->announced ? ALLOW : claim(sk, OWNER_EXACT);
+	return o && o->how == OWNER_EXACT && o->announced ? ALLOW : claim(ctx, sk, OWNER_EXACT);
 }
 
 SEC("cgroup/sendmsg4")
 int on_sendmsg4(struct bpf_sock_addr *ctx)
 {
-	return claim_to_send(ctx->sk);
+	return claim_to_send(ctx);
 }
 
 SEC("cgroup/sendmsg6")
 int on_sendmsg6(struct bpf_sock_addr *ctx)
 {
-	return claim_to_send(ctx->sk);
+	return claim_to_send(ctx);
 }
 
 /* A bound socket may receive before its process ever uses it: its port is announced at once. */
@@ -349,7 +365,7 @@ static __always_inline int bound(struct bpf_sock *sk, const union flow_words *ow
 
 	if ((sk->protocol != PARSE_IP_TCP && sk->protocol != PARSE_IP_UDP) || is_kernels(sk))
 		return ALLOW;
-	claim(sk, OWNER_BOUND);
+	claim(sk, sk, OWNER_BOUND);
 	o = bpf_sk_storage_get(&socket_owners, sk, NULL, 0);
 	e = announce__begin(OWNER_SOCKET);
 	if (!e)
@@ -478,6 +494,7 @@ int BPF_PROG(on_state, struct sock *sk, int before, int after)
 		return 0;
 	own(o);
 	o->how = OWNER_BOUND;
+	recent__forget(sk->__sk_common.skc_cookie.counter);
 	tell(sk, o, 1, &(struct change){});
 	return 0;
 }

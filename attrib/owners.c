@@ -107,6 +107,7 @@ static int load(struct owners *o, uint64_t cgroup)
 	if (!o->skel)
 		return fail(-errno, NULL, "open the owner programs");
 	o->skel->rodata->watched_cgroup = cgroup;
+	o->skel->rodata->look_inside = !probe__kernel_context();
 	bpf_map__set_max_entries(o->skel->maps.owner_events, ring_bytes());
 	leave_out_missing(o);
 	err = owner_bpf__load(o->skel);

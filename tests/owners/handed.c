@@ -621,25 +621,34 @@ static pid_t spawn_as(pid_t pid)
 	return syscall(SYS_clone3, &args, sizeof(args));
 }
 
+static pid_t next_life(pid_t pid, int number)
+{
+	pid_t child = spawn_as(pid);
+	char comm[16];
+
+	if (child < 0 && errno == EEXIST) /* somebody else was quicker */
+		skip("the pid was taken again at once");
+	if (child < 0)
+		skip("this kernel lets nobody choose a pid");
+	if (!child) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		snprintf(comm, sizeof(comm), "life-%d", number);
+		prctl(PR_SET_NAME, comm);
+	}
+	return child;
+}
+
 static void reused_call(const struct scenario *s)
 {
 	pid_t pid = 0;
 	int i;
 
 	for (i = 0; i < s->n; i++) {
-		pid_t child = spawn_as(pid);
+		pid_t child = next_life(pid, i + 1);
 
-		if (child < 0 && errno == EEXIST) /* somebody else was quicker */
-			skip("the pid was taken again at once");
-		if (child < 0)
-			skip("this kernel lets nobody choose a pid");
 		if (!child) {
-			char comm[16];
-			int fd;
+			int fd = tcp_socket_to(s->host, port);
 
-			snprintf(comm, sizeof(comm), "life-%d", i + 1);
-			prctl(PR_SET_NAME, comm);
-			fd = tcp_socket_to(s->host, port);
 			own("tcp", fd);
 			asks(fd, 20);
 			shutdown(fd, SHUT_WR);
@@ -649,6 +658,29 @@ static void reused_call(const struct scenario *s)
 		pid = child;
 		reap(child);
 	}
+}
+
+/* They even use the same socket, one after the other: their parent keeps it for them. */
+static void reused_serve(const struct scenario *s)
+{
+	int listener = tcp_listen(family_of(s->host), 64), fd;
+	pid_t pid;
+
+	witness__begin("tcp");
+	ready();
+	fd = tcp_accept(listener);
+	pid = next_life(0, 1);
+	if (!pid) {
+		answers(fd, s->n);
+		settle(fd);
+		own_counted("tcp", fd, witness__rest());
+		_exit(0);
+	}
+	reap(pid);
+	pid = next_life(pid, 2);
+	if (!pid)
+		go_on(fd);
+	reap(pid);
 }
 
 static void answer_serve(const struct scenario *s)
@@ -686,5 +718,6 @@ const struct scenario handed_scenarios[] = {
 	{ "udp_shared", udp_shared_serve, udp_asks, SRV4, .n = 1500 },
 	{ "tcp_shared", tcp_shared_serve, asks_all, SRV4, .n = 700 },
 	{ "pid_reuse", answer_serve, reused_call, SRV4, .n = 3 },
+	{ "pid_reuse_in_use", reused_serve, asks_twice, SRV4, .n = 1500 },
 	{ 0 }
 };

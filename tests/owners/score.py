@@ -129,6 +129,11 @@ def collect(path, scenarios):
     return rows, strays
 
 
+def identity(pid, name):
+    """One number may be two processes': those have names of their own."""
+    return (pid, name) if str(name).startswith("life-") else pid
+
+
 def is_claimed(claims, pid, name):
     return any(c.pid == pid and (not c.comm.startswith("life-") or c.comm == name) for c in claims)
 
@@ -150,19 +155,19 @@ def judge_counted(row, claims, seen):
     """A part is the first owner's, the rest the second one's: what anybody has beyond his part is wrong."""
     part, left = collections.Counter(), sum(seen.values())
     for c in claims:
-        part[c.pid] = left if c.packets == "rest" else c.packets
-        left -= part[c.pid]
+        part[identity(c.pid, c.comm)] = left if c.packets == "rest" else c.packets
+        left -= part[identity(c.pid, c.comm)]
     got = collections.Counter()
     for (pid, name, how), packets in seen.items():
-        got[pid] += packets
+        got[identity(pid, name)] += packets
         if pid is not None:
             row.how[how] += packets
     row.none += got.pop(None, 0)
-    for pid, packets in got.items():
-        row.right += min(packets, part[pid])
-        row.wrong += max(packets - part[pid], 0)
-        if packets > part[pid]:
-            row.notes.append("%s has %d packets more than his %d" % (pid, packets - part[pid], part[pid]))
+    for who, packets in got.items():
+        row.right += min(packets, part[who])
+        row.wrong += max(packets - part[who], 0)
+        if packets > part[who]:
+            row.notes.append("%s has %d packets more than his %d" % (who, packets - part[who], part[who]))
 
 
 def judge_shares(row, shares, seen):
