@@ -17,6 +17,15 @@
 
 #define RING_BYTES (4u << 20)
 #define LINKS 32
+#define TURNS_ENTRIES (TURNS_MAX * 2)
+#define TURN_LOOKS \
+	10 /* an entry that is still there, and the same, so many looks later has lost its event */
+
+/* An entry of the map of turns, as it was seen. */
+struct turn_seen {
+	struct flow_key key;
+	struct turn turn;
+};
 
 struct owners {
 	struct owner_bpf *skel;
@@ -25,6 +34,9 @@ struct owners {
 	unsigned links;
 	owner_fn fn;
 	void *to;
+	struct turn_seen *seen; /* room for all entries, as soon as there is one */
+	size_t seen_n;
+	unsigned looks;
 };
 
 static int on_event(void *to, void *data, size_t size)
@@ -215,6 +227,7 @@ void owners__close(struct owners *o)
 		close(o->link[--o->links]);
 	ring_buffer__free(o->ring);
 	owner_bpf__destroy(o->skel);
+	free(o->seen);
 	free(o);
 }
 
@@ -348,16 +361,20 @@ int owners__lend_turns(void *owners, struct bpf_object *obj)
 	return err ? err : lend_map(obj, o->skel->maps.data_turns);
 }
 
+static void drop_turn(struct owners *o, const struct flow_key *key)
+{
+	if (!bpf_map_delete_elem(bpf_map__fd(o->skel->maps.turns), key))
+		__atomic_fetch_sub(&o->skel->data_turns->turns_n, 1, __ATOMIC_RELAXED);
+}
+
 /* Another change may have come since: its entry stays. */
 static void forget_turn(struct owners *o, const struct flow_key *key, uint8_t turn)
 {
-	int turns = bpf_map__fd(o->skel->maps.turns);
 	struct turn now;
 
-	if (bpf_map_lookup_elem(turns, key, &now) || now.number != turn)
+	if (bpf_map_lookup_elem(bpf_map__fd(o->skel->maps.turns), key, &now) || now.number != turn)
 		return;
-	if (!bpf_map_delete_elem(turns, key))
-		__atomic_fetch_sub(&o->skel->data_turns->turns_n, 1, __ATOMIC_RELAXED);
+	drop_turn(o, key);
 }
 
 void owners__turned(struct owners *o, const struct owner_event *e)
@@ -370,4 +387,46 @@ void owners__turned(struct owners *o, const struct owner_event *e)
 	back.dport = e->key.sport;
 	forget_turn(o, &e->key, e->turn);
 	forget_turn(o, &back, e->turn);
+}
+
+/* ---- turns whose event was lost ---- */
+
+static void drop_unchanged(struct owners *o)
+{
+	int turns = bpf_map__fd(o->skel->maps.turns);
+	struct turn now;
+	size_t i;
+
+	for (i = 0; i < o->seen_n; i++)
+		if (!bpf_map_lookup_elem(turns, &o->seen[i].key, &now) &&
+		    now.number == o->seen[i].turn.number && now.n == o->seen[i].turn.n)
+			drop_turn(o, &o->seen[i].key);
+	o->seen_n = 0;
+}
+
+static void see_turns(struct owners *o)
+{
+	int turns = bpf_map__fd(o->skel->maps.turns);
+	struct turn_seen *s = NULL;
+
+	if (!o->seen)
+		o->seen = calloc(TURNS_ENTRIES, sizeof(*o->seen));
+	while (o->seen && o->seen_n < TURNS_ENTRIES) {
+		struct turn_seen *next = &o->seen[o->seen_n];
+
+		if (bpf_map_get_next_key(turns, s ? &s->key : NULL, &next->key))
+			return;
+		s = next;
+		if (!bpf_map_lookup_elem(turns, &next->key, &next->turn))
+			o->seen_n++;
+	}
+}
+
+void owners__expire_turns(struct owners *o)
+{
+	if (++o->looks % TURN_LOOKS)
+		return;
+	drop_unchanged(o);
+	if (o->skel->data_turns->turns_n)
+		see_turns(o);
 }

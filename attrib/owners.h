@@ -37,4 +37,9 @@ int owners__lend_sockets(struct owners *o, struct bpf_object *obj);
 int owners__lend_turns(void *owners, struct bpf_object *obj);
 /* This change has been taken in: its flow need not be counted apart any more. */
 void owners__turned(struct owners *o, const struct owner_event *e);
+/*
+ * Now and then, when all that owners__read() handed on has been taken in: a change whose event was lost is counted apart no
+ * longer. It takes many calls to be sure of one.
+ */
+void owners__expire_turns(struct owners *o);
 #endif

@@ -129,10 +129,13 @@ static void on_owner(void *to, const struct owner_event *e)
 	if (own.netns)
 		namespaces__saw(p->namespaces, own.netns);
 	process_table__event(p->facts.processes, &own);
-	if (turns__take(p->turns, &own))
+	if (turns__take(p->turns, &own)) {
 		join__saw(p->join, &own);
-	else
-		join__owner(p->join, &own);
+		return;
+	}
+	join__owner(p->join, &own);
+	if (own.turn)
+		owners__turned(p->owners, &own);
 }
 
 static void on_turned_count(void *to, const struct turned *c)
@@ -253,6 +256,7 @@ static int harvest(struct pipeline *p, uint64_t now)
 	read_owners(p);
 	settle(p, now, begun);
 	if (p->owners) {
+		owners__expire_turns(p->owners);
 		renew_owners(p, false);
 		join__ask_nat(p->join, ask_nat, p->nat);
 	}

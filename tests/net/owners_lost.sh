@@ -6,7 +6,7 @@
 # and what comes after has its owner again.
 . "$(dirname "$0")/lib.sh"
 
-need jq
+need jq bpftool
 ACTOR=$WW_ROOT/.build/tests/owners/actor
 must make -s -C "$WW_ROOT" actor
 net__pair 2
@@ -30,6 +30,14 @@ play() {
     echo $? >"$DIR/$1.code"
 }
 
+# turns PID: so many flows are counted apart there, because their sockets have just changed hands
+turns() {
+    local id
+    for id in $(sed -n 's/^map_id:\s*//p' /proc/"$1"/fdinfo/* | sort -u); do
+        bpftool map show id "$id" | grep -q ' name turns ' && bpftool -j map dump id "$id" | jq length
+    done
+}
+
 export WIREWHO_OWNER_RING=262144 # it holds 1900 events, not 30000
 ww__start "$SRV" run -i $SRV_IF --jsonl "$DIR/srv.jsonl" --interval 1
 srv_pid=$WW_PID srv_err=$WW_ERR
@@ -45,10 +53,16 @@ kill -STOP "$srv_pid" "$WW_PID"
 eventually 60 made $(($(connections) + 600)) || wrong "the churn is slow: $(connections) connections"
 : >"$DIR/go" # into a ring that is full
 eventually 60 made $(($(connections) + 300)) || wrong "the churn is slow: $(connections) connections"
+left=$(turns "$srv_pid")
 kill -CONT "$srv_pid" "$WW_PID"
 wait $passed
 wait $churn
 sleep 0.5
+is_empty() {
+    [ "$(turns "$1")" = 0 ]
+}
+at_least "turns left over at srv when it goes on" "$left" 1
+eventually 40 is_empty "$srv_pid" || wrong "flows are still counted apart whose changes of hands were lost: $(turns "$srv_pid")"
 ww__stop
 cli_err=$WW_ERR
 WW_PID=$srv_pid WW_ERR=$srv_err

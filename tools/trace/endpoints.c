@@ -29,6 +29,8 @@ static void on_owner(void *to, const struct owner_event *e)
 
 	trace__owner_event(p->trace, e);
 	join__owner(p->join, e);
+	if (e->turn) /* nothing is counted here */
+		owners__turned(p->owners, e);
 	if (p->listener && e->kind == OWNER_SOCKET && e->listening &&
 	    trace__takes(p->trace, &e->who))
 		p->listener(p->to, &e->key, e->netns);
