@@ -169,6 +169,14 @@ static __always_inline struct needle needle__of(const union flow_words *flow, in
 	return n;
 }
 
+static __always_inline struct needle needle__plain4(const struct plain4 *p)
+{
+	struct needle n = { .word = { p->addr, p->rest } };
+
+	n.place = needle__place(&n, 2);
+	return n;
+}
+
 static __always_inline int needle__is(const struct needle *n, const __u64 *slot, int words)
 {
 	__u64 difference = (slot[0] ^ n->word[0]) | (slot[1] ^ n->word[1]);
@@ -303,6 +311,26 @@ static __always_inline enum table_result table__hash(void *map, __u32 cpu, const
 	return table__overflow(cpu, &n, 5, a); /* full, or EBUSY: the ring takes it */
 }
 
+/*
+ * The first place to look, where nearly every packet of a known flow ends: it is apart so that its few values stay in
+ * registers. 0: nothing was done.
+ */
+static __always_inline int table__hit(void *map, const struct needle *n, int words, __u32 mask,
+				      __u32 cpu, const struct addition *a)
+{
+	__u32 at = cpu * (mask + 1) + (n->place & mask);
+	__u64 *slot = bpf_map_lookup_elem(map, &at);
+	struct slot_tail *t;
+
+	if (!slot)
+		return 0;
+	t = slot__tail(slot, words);
+	if (!needle__is(n, slot, words) || t->epoch <= *(volatile __u32 *)&ctl.free)
+		return 0;
+	tail__add(t, a, *(volatile __u32 *)&ctl.epoch);
+	return 1;
+}
+
 static __always_inline enum table_result table__find(void *map, const struct needle *n, int words,
 						     __u32 mask, __u32 cpu,
 						     const struct addition *a)
@@ -338,12 +366,33 @@ static __always_inline enum table_result table__find(void *map, const struct nee
 	return table__overflow(cpu, n, words, a);
 }
 
-/* Apart from the code around it: with both families in one function, the longer one's words are on the stack for both. */
+/* Apart, each, from the code around it: what they have on the stack would be there for who does not need them, too. */
+static __noinline enum table_result table__find4(__u32 cpu, const struct needle *n,
+						 const struct addition *a)
+{
+	return table__find(&flows4, n, 2, table.mask4, cpu, a);
+}
+
 static __noinline enum table_result table__add6(__u32 cpu, const struct addition *a)
 {
 	struct needle n = needle__of(a->flow, 5);
 
+	if (table__hit(&flows6, &n, 5, table.mask6, cpu, a))
+		return TABLE_KNOWN;
 	return table__find(&flows6, &n, 5, table.mask6, cpu, a);
+}
+
+static __always_inline enum table_result table__add4(__u32 cpu, const struct needle *n,
+						     const struct addition *a)
+{
+	struct addition addition;
+	struct needle needle;
+
+	if (table__hit(&flows4, n, 2, table.mask4, cpu, a))
+		return TABLE_KNOWN;
+	needle = *n; /* copies, so that the caller's own can stay in registers */
+	addition = *a;
+	return table__find4(cpu, &needle, &addition);
 }
 
 /* Into a slot: not with --table hash. */
@@ -354,7 +403,7 @@ static __always_inline enum table_result table__add(__u32 cpu, const struct addi
 
 	if (a->flow->key.family == 4) {
 		n = needle__of(a->flow, 2);
-		return table__find(&flows4, &n, 2, table.mask4, cpu, a);
+		return table__add4(cpu, &n, a);
 	}
 	flow = *a->flow; /* a copy, so that the caller's own can stay in registers */
 	return table__add6(cpu, &(struct addition){
@@ -416,30 +465,65 @@ static __always_inline void pending__fill(__u64 *entry, const struct needle *n, 
 	tail->place = n->place | (__u64)a->marks << 32;
 }
 
-/* The packet that waited longest: into the table, or into the ledger of its own link. */
-static __always_inline void pending__count(__u64 *entry, void *map, int words, __u32 mask,
-					   __u32 cpu)
+static __always_inline struct needle pending__needle(const __u64 *entry, int words)
 {
-	const struct pending_tail *tail = pending__tail(entry, words);
-	struct addition a = { .count = { (__u32)tail->count, tail->count >> 32 },
-			      .marks = tail->place >> 32 };
-	struct needle n = { .word = { entry[0], entry[1] }, .place = tail->place };
-	union flow_words flow;
-	enum table_result r;
-	struct tally *t;
+	struct needle n = { .word = { entry[0], entry[1] },
+			    .place = pending__tail((__u64 *)entry, words)->place };
 
 	if (words == 5) {
 		n.word[2] = entry[2];
 		n.word[3] = entry[3];
 		n.word[4] = entry[4];
 	}
-	r = table__find(map, &n, words, mask, cpu, &a);
+	return n;
+}
+
+static __always_inline struct addition pending__addition(const __u64 *entry, int words)
+{
+	const struct pending_tail *tail = pending__tail((__u64 *)entry, words);
+
+	return (struct addition){ .count = { (__u32)tail->count, tail->count >> 32 },
+				  .marks = tail->place >> 32 };
+}
+
+/* Into the table, or into the ledger of its own link. */
+static __always_inline void pending__find(const __u64 *entry, void *map, int words, __u32 mask,
+					  __u32 cpu)
+{
+	struct addition a = pending__addition(entry, words);
+	struct needle n = pending__needle(entry, words);
+	enum table_result r = table__find(map, &n, words, mask, cpu, &a);
+	union flow_words flow;
+	struct tally *t;
+
 	if (r == TABLE_KNOWN || r == TABLE_CLAIMED)
 		return;
 	flow.word[4] = n.word[words - 1];
 	t = table__tally(cpu, flow.key.link % LINKS_MAX);
 	if (t)
 		tally__missed(t, r, &a.count);
+}
+
+/* Apart, as table__find4(). */
+static __noinline int pending__find4(__u32 cpu, const __u64 *entry)
+{
+	pending__find(entry, &flows4, 2, table.mask4, cpu);
+	return 0;
+}
+
+/* The packet that waited longest. */
+static __always_inline void pending__count(const __u64 *entry, void *map, int words, __u32 mask,
+					   __u32 cpu)
+{
+	struct addition a = pending__addition(entry, words);
+	struct needle n = pending__needle(entry, words);
+
+	if (table__hit(map, &n, words, mask, cpu, &a))
+		return;
+	if (words == 2)
+		pending__find4(cpu, entry);
+	else
+		pending__find(entry, map, words, mask, cpu);
 }
 
 /* Has the line of the flow's first slot fetched: a load whose value nobody waits for. */
@@ -474,9 +558,9 @@ static __always_inline __u32 table__ring(__u32 cpu)
 	return cpu * 2 + (*(volatile __u32 *)&ctl.epoch & 1);
 }
 
-static __always_inline void table__later4(__u32 cpu, const struct addition *a)
+static __always_inline void table__later4(__u32 cpu, const struct needle *n,
+					  const struct addition *a)
 {
-	struct needle n = needle__of(a->flow, 2);
 	__u32 at = table__ring(cpu);
 	struct ring4 *ring = bpf_map_lookup_elem(&pending4, &at);
 	__u64 came;
@@ -484,7 +568,7 @@ static __always_inline void table__later4(__u32 cpu, const struct addition *a)
 	if (!ring)
 		return;
 	came = ring->came;
-	pending__fill(&ring->entry[came % RING].addr, &n, 2, a);
+	pending__fill(&ring->entry[came % RING].addr, n, 2, a);
 	ring->came = came + 1;
 	ring__fetch(&ring->entry[0].addr, came, &flows4, 2, table.mask4, cpu);
 	if (came >= PENDING)
@@ -515,13 +599,30 @@ static __noinline void table__later6(__u32 cpu, const struct addition *a)
 static __always_inline void table__later(__u32 cpu, const struct addition *a)
 {
 	union flow_words flow;
+	struct needle n;
 
 	if (a->flow->key.family == 4) {
-		table__later4(cpu, a);
+		n = needle__of(a->flow, 2);
+		table__later4(cpu, &n, a);
 		return;
 	}
 	flow = *a->flow; /* a copy, so that the caller's own can stay in registers */
 	table__later6(cpu,
 		      &(struct addition){ .flow = &flow, .count = a->count, .marks = a->marks });
+}
+
+/* A plain packet the short way; 0: nothing was done. */
+static __always_inline int table__plain4(struct tally *t, __u32 cpu, const struct plain4 *p,
+					 const struct count *count)
+{
+	struct addition a = { .count = *count, .marks = p->marks };
+	struct needle n = needle__plain4(p);
+
+	if (*(volatile __u32 *)&ctl.later)
+		table__later4(cpu, &n, &a);
+	else if (!table__hit(&flows4, &n, 2, table.mask4, cpu, &a))
+		return 0;
+	count__add(&t->seen, count);
+	return 1;
 }
 #endif

@@ -21,13 +21,18 @@ struct {
 
 __u64 turns_n SEC(".data.turns") = 0; /* how many entries it has */
 
+static __always_inline int turn__any(void)
+{
+	return *(volatile __u64 *)&turns_n != 0;
+}
+
 static __always_inline void turn__mark(union flow_words *f)
 {
 	__u16 link = f->key.link;
 	union flow_words asked;
 	struct turn *t;
 
-	if (!*(volatile __u64 *)&turns_n)
+	if (!turn__any())
 		return;
 	asked = *f; /* a copy, so that the caller's own can stay in registers */
 	asked.key.link = 0;

@@ -2,7 +2,7 @@
 /*
  * Any bytes as a frame, as a raw packet, and with a tag beside them: no byte beyond the end is read, the reason is one
  * that the parser has, a flow has a key and offsets that make sense, the tag beside the frame changes nothing, and a
- * frame that is cut is short or still what it was.
+ * frame that is cut is short or still what it was. What is plain is what it is without the short way.
  */
 #include <sanitizer/asan_interface.h>
 #include <stdbool.h>
@@ -43,6 +43,21 @@ static bool is_ours_to_say(enum reason why)
 static bool is_mapped(const __u8 *address)
 {
 	return !memcmp(address, "\0\0\0\0\0\0\0\0\0\0\xff\xff", 12);
+}
+
+static void check_plain(const uint8_t *data, size_t size)
+{
+	union flow_words flow;
+	struct plain4 plain;
+	struct parsed p = { .marks = 0 };
+
+	if (!parse__plain4(data, data + size, LINK, &plain))
+		return;
+	parse__flow4(&flow, plain.addr, plain.rest);
+	check(parse__frame(data, data + size, -1, LINK, &p) == REASON_FLOW, "plain, but no flow",
+	      size);
+	check(!memcmp(&flow, &p.flow, sizeof(flow)) && plain.marks == p.marks,
+	      "plain, but another flow", size);
 }
 
 static enum reason parse(enum way way, const uint8_t *data, size_t size, struct parsed *p)
@@ -90,9 +105,13 @@ static void check_cuts(enum way way, const uint8_t *data, size_t size)
 	if (why == REASON_FLOW)
 		check_flow(way, &whole, size);
 	ASAN_POISON_MEMORY_REGION(data + n, size - n);
+	if (way == FRAME && n == size)
+		check_plain(data, size);
 	while (n--) {
 		ASAN_POISON_MEMORY_REGION(data + n, size - n < 16 ? size - n : 16);
 		now = parse(way, data, n, &cut);
+		if (way == FRAME)
+			check_plain(data, n);
 		check(now == why || is_short(now), "cut, it is something else", size);
 		if (now != REASON_FLOW)
 			continue;

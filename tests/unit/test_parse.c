@@ -303,6 +303,34 @@ static void tells_when_it_is_cut(void **state)
 	assert_true(whole >= 12);
 }
 
+/* As short as Ethernet allows, and cut to anything below. */
+static void takes_the_short_way_with_the_plain_ones(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(frames); i++) {
+		const struct given *g = &frames[i];
+		uint8_t bytes[FRAME_MAX] = { 0 };
+		size_t all = bytes_of(g->hex, bytes);
+
+		for (size_t n = 0; n <= (all < 60 ? 60 : all); n++) {
+			struct parsed p;
+			union flow_words flow;
+			struct plain4 plain;
+			enum reason why = parse_frame(bytes, n, -1, &p);
+			bool is_plain = parse__plain4(world_end - n, world_end, LINK, &plain);
+
+			if (is_plain != (n >= PARSE_PLAIN4 && why == REASON_FLOW && !p.tags &&
+					 p.flow.key.family == 4 && p.l4 == 34))
+				fail_msg("%s, %zu bytes: plain %d", g->what, n, is_plain);
+			if (!is_plain)
+				continue;
+			parse__flow4(&flow, plain.addr, plain.rest);
+			assert_memory_equal(&flow, &p.flow, sizeof(flow));
+			assert_int_equal(plain.marks, p.marks);
+		}
+	}
+}
+
 /* Without its link header, a packet is the same flow. */
 static void reads_raw_packets(void **state)
 {
@@ -450,6 +478,7 @@ int main(void)
 		cmocka_unit_test(finds_flows_and_reasons),
 		cmocka_unit_test(provokes_every_reason),
 		cmocka_unit_test(tells_when_it_is_cut),
+		cmocka_unit_test(takes_the_short_way_with_the_plain_ones),
 		cmocka_unit_test(reads_raw_packets),
 		cmocka_unit_test(steps_over_the_longest_headers),
 		cmocka_unit_test(agrees_on_tags_beside_the_frame),
