@@ -516,7 +516,7 @@ int main(int argc, char **argv)
 		  NULL },
 		{ 0, "folder", "DIR", "where the files are made, and removed (/dev/shm)", OPT_TEXT,
 		  &o.folder, 0, 0, NULL },
-		{ 0, "quick", NULL, "5 rounds of 1 s", OPT_FLAG, &o.quick, 0, 0, NULL },
+		{ 0, "quick", NULL, "2 rounds of 1 s", OPT_FLAG, &o.quick, 0, 0, NULL },
 		{ 0, "json", "FILE", "write the figures to FILE too", OPT_TEXT, &o.json, 0, 0,
 		  NULL },
 		{},
@@ -528,7 +528,7 @@ int main(int argc, char **argv)
 	if (first < argc)
 		return 2;
 	if (o.quick)
-		o.rounds = 5, o.seconds = 1;
+		o.rounds = 2, o.seconds = 1;
 	setlinebuf(stdout);
 	libbpf_set_print(print);
 	err = room__open(OUT_END, IN_END);

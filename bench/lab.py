@@ -102,6 +102,7 @@ class Pair:
 
     def __init__(self):
         self.tx, self.rx = End("tx", 1), End("rx", 2)
+        self.tx.peer, self.rx.peer = self.rx, self.tx
 
     def __enter__(self):
         for end in (self.tx, self.rx):
@@ -209,10 +210,61 @@ def cpu_seconds():
 
 
 def cpu_of(pid):
-    """CPU seconds of one process, its threads together."""
-    with open("/proc/%d/stat" % pid, encoding="utf-8", errors="replace") as stat:
-        fields = stat.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    """CPU seconds of one process, its threads together: exactly, where the kernel tells, else as sampled."""
+    seconds = 0.0
+    try:
+        for thread in os.listdir("/proc/%d/task" % pid):
+            with open("/proc/%d/task/%s/schedstat" % (pid, thread), encoding="ascii") as stat:
+                seconds += int(stat.read().split()[0]) / 1e9
+        return seconds
+    except (OSError, ValueError, IndexError):
+        return processes().get(pid, (0, 0.0))[1]
+
+
+def processes():
+    """{pid: (parent's pid, CPU seconds)} of all that are."""
+    found = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open("/proc/%s/stat" % pid, encoding="utf-8", errors="replace") as stat:
+            fields = stat.read().rsplit(")", 1)[1].split()
+            found[int(pid)] = int(fields[1]), (int(fields[11]) + int(fields[12])) / TICKS
+    return found
+
+
+def is_ours(pid, found):
+    """This process, what it started, and the kernel's own threads."""
+    while pid not in (os.getpid(), 2) and pid in found:
+        pid = found[pid][0]
+    return pid in (os.getpid(), 2)
+
+
+class Spent:
+    """
+    What the host spent while it was open: CPU seconds of all (`busy`) and of one process (`own`); parts of all CPUs' time that
+    another machine had (`stolen`), and other programs (`others`).
+    """
+
+    def __init__(self, background=None):
+        self.pid = background.process.pid if background else None
+
+    def __enter__(self):
+        self.started, self.before, self.free = time.monotonic(), processes(), cpu_seconds()
+        self.was_stolen, self.own = stolen_seconds(), -cpu_of(self.pid) if self.pid else 0.0
+        return self
+
+    def __exit__(self, *_):
+        whole = (time.monotonic() - self.started) * os.cpu_count()
+        self.own += cpu_of(self.pid) if self.pid else 0.0
+        self.busy = cpu_seconds()["busy"] - self.free["busy"]
+        self.stolen = (stolen_seconds() - self.was_stolen) / whole
+        after = processes()
+        self.others = sum(seconds - self.before.get(pid, (0, 0.0))[1] for pid, (_, seconds) in after.items()
+                          if not is_ours(pid, after)) / whole
+
+
+def stolen_seconds():
+    with open("/proc/stat", encoding="ascii") as stat:
+        return int(stat.readline().split()[8]) / TICKS
 
 
 def bpftool(kind):
@@ -260,6 +312,14 @@ def middle(values):
     if not values:
         return None
     return {"median": statistics.median(values), "min": min(values), "max": max(values), "rounds": len(values)}
+
+
+def beyond(values, free):
+    """A middle of how much more values are than those of nothing at all, with its error: what is less is not told apart."""
+    values, free = ([v for v in some if v is not None] for some in (values, free))
+    more = middle([v - statistics.median(free) for v in values]) if free else None
+    spreads = [statistics.stdev(some) for some in (values, free) if len(some) > 2]
+    return more and dict(more, error=2 * max(spreads) * (1 / len(values) + 1 / len(free)) ** 0.5 if spreads else None)
 
 
 def percentile(ordered, part):

@@ -22,6 +22,7 @@ class Monitor:
     """No monitor at all; and what all have in common."""
     name, what, program, began, ready, ours, does = "none", "no monitor", None, None, 0.0, False, ()
     end_by = signal.SIGINT
+    patience = 0.3  # from the last packet until it has read it
 
     def __init__(self, end, selection, port, directory):
         self.end, self.selection, self.port, self.directory = end, selection, port, directory
@@ -98,7 +99,29 @@ class Owner:
     name = None
 
 
-# ---- ours
+# ---- no monitor, but what comes with one
+
+class Again(Monitor):
+    name, what = "again", "no monitor, once more"
+
+
+class Segmentation(Monitor):
+    """What a native XDP program takes from a veth's other end."""
+    name, what = "segmentation", "no monitor, no segmentation offload"
+
+    def switch(self, to):
+        return subprocess.run(self.end.peer.words("ethtool", "-K", self.end.peer.link, "tso", to), capture_output=True, text=True)
+
+    def start(self):
+        done = self.switch("off")
+        return "ethtool: " + lab.last_line(done.stderr) if done.returncode else None
+
+    def stop(self):
+        self.switch("on")
+        return {}
+
+    abandon = stop
+
 
 class Pass(Monitor):
     name, what = "pass", "an XDP program that only passes"
@@ -113,6 +136,8 @@ class Pass(Monitor):
 
     abandon = stop
 
+
+# ---- ours
 
 class Ours(Monitor):
     ours, end_by, options = True, signal.SIGTERM, ()
@@ -147,6 +172,11 @@ def check_ledger(lines):
 
 class Count(Run):
     name, what, options, does = "count", "wirewho run --no-owners", ("--no-owners",), (FLOWS,)
+
+
+class RunTc(Run):
+    """For a veth, where native XDP costs the service its segmentation offload."""
+    name, what, options = "owners-tc", "wirewho run --mode tc", ("--mode", "tc")
 
 
 class Capture(Ours):
@@ -226,9 +256,12 @@ def read_capture(path):
     return lab.run(lab.WIREWHO, "read", path, "--jsonl", "-", check=False).splitlines()
 
 
+LIBPCAP = 1.2  # what came last waits in a half-full block for up to a second
+
+
 class Writer(Monitor):
     """Writes a capture file, which tells what it saw."""
-    does, drops = (PACKETS,), None
+    does, drops, patience = (PACKETS,), None, LIBPCAP
 
     def seen(self, out, err):
         found = found_in(read_capture(self.file("packets")), self.port)
@@ -257,7 +290,7 @@ class Dumpcap(Writer):
 
 class Xdpdump(Writer):
     """It has no filter."""
-    name, what, program, began = "xdpdump", "xdpdump -s 128 -w FILE", "xdpdump", "listening on"
+    name, what, program, began, patience = "xdpdump", "xdpdump -s 128 -w FILE", "xdpdump", "listening on", 0.3
 
     def argv(self):
         return ["xdpdump", "-i", self.end.link, "--load-xdp-program", "-s", "128", "-w", self.file("packets")]
@@ -324,7 +357,7 @@ class XdpFilter(Monitor):
 
 class Softflowd(Monitor):
     name, what, program, ready, does = "softflowd", "softflowd", "softflowd", 0.3, (FLOWS,)
-    end_by = signal.SIGTERM
+    end_by, patience = signal.SIGTERM, LIBPCAP
 
     def argv(self):
         return ["softflowd", "-d", "-i", self.end.link, "-p", self.file("pid"), "-c", self.file("ctl"), "-m", "65536",
