@@ -31,6 +31,15 @@ static bool name_behind(const struct attachment *a, char *text, size_t size)
 	return text[0];
 }
 
+static int refuse(const struct attachment *a, const char *name, const char *stands)
+{
+	say(SAY_ERROR,
+	    "sample %s inline: the XDP program %s %s behind ours, and packets that are put back would "
+	    "not pass it; use --sample copy, or add --force",
+	    a->ifname, name, stands);
+	return -EBUSY;
+}
+
 int capture_behind__check(const struct attachment *a, bool force)
 {
 	char name[64];
@@ -44,9 +53,16 @@ int capture_behind__check(const struct attachment *a, bool force)
 		    a->ifname, name);
 		return 0;
 	}
-	say(SAY_ERROR,
-	    "sample %s inline: the XDP program %s stands behind ours, and packets that are put back would "
-	    "not pass it; use --sample copy, or add --force",
-	    a->ifname, name);
-	return -EBUSY;
+	return refuse(a, name, "stands");
+}
+
+/* While the chain changes it may be read half: what is true is true twice. */
+int capture_behind__check_again(const struct attachment *a, bool force)
+{
+	char name[64];
+
+	if (force || a->how != ATTACH_DISPATCHER || !name_behind(a, name, sizeof(name)) ||
+	    !name_behind(a, name, sizeof(name)))
+		return 0;
+	return refuse(a, name, "came to stand");
 }

@@ -286,8 +286,12 @@ static int check_interfaces(struct capture *c)
 	unsigned i;
 	int err = 0;
 
-	for (i = 0; i < c->opts->links && !err; i++)
+	for (i = 0; i < c->opts->links && !err; i++) {
 		err = check_interface(c, i);
+		if (!err && c->opts->sample == SAMPLE_MODE_INLINE)
+			err = capture_behind__check_again(meter__attachment(c->meter, i),
+							  c->opts->force);
+	}
 	return err;
 }
 

@@ -158,4 +158,6 @@ struct attachment;
  * bypassed. 0 when there is none, or with `force` (said); else -EBUSY (said).
  */
 int capture_behind__check(const struct attachment *a, bool force);
+/* While it runs: has one come there since? */
+int capture_behind__check_again(const struct attachment *a, bool force);
 #endif

@@ -25,7 +25,7 @@ counted() {
 # run NAME ARG...: wirewho in the background; records in $TMP/NAME, its pid in PID[NAME]
 declare -A PID ERR
 run() {
-    ww__start "$SRV" run -i $SRV_IF --jsonl "$TMP/$1" "${@:2}"
+    ww__start "$SRV" run --no-owners -i $SRV_IF --jsonl "$TMP/$1" "${@:2}"
     PID[$1]=$WW_PID ERR[$1]=$WW_ERR
 }
 
@@ -122,6 +122,18 @@ is "inline before a filter: exit code" $? 1
 contains "inline before a filter" "$(cat "$TMP/refused")" "stands behind ours"
 contains "the filter after the refusal" "$(members)" xdpfilt
 lacks "the chain after the refusal" "$(members)" wirewho_meter
+
+# one that comes to stand behind it while it runs ends it; those in front may come as they like
+cap__start --sample inline --priority 20 'udp'
+must srv xdp-loader load -m native $SRV_IF "$TMP/other.o"
+cap__ended() { ! kill -0 "$CAP_PID" 2>/dev/null; }
+eventually 10 cap__ended || wrong "inline goes on before a program that came behind it"
+kill "$CAP_PID" 2>/dev/null
+cap__wait
+is "inline, and a program comes behind: exit code" "$CAP_CODE" 1
+contains "inline, and a program comes behind" "$(cat "$CAP_ERR")" "other_xdp came to stand behind ours"
+contains "the filter then" "$(members)" xdpfilt
+must srv xdp-loader unload $SRV_IF --id "$(members | awk '/other_xdp/ { print $4 }')"
 
 # killed: the next run takes the leftovers away, and nothing else
 run killed
