@@ -3,40 +3,59 @@
 #
 # Every kernel, one boot each, many tests in it: `tests/vm/run all` and `tests/vm/run short`.
 
-# A test, on which kernels, and what it shows, as the table names it. For time, some run on the oldest and newest alone.
+# A test, on which kernels, and what it shows, as the table names it. For time, some run on the oldest and the newest
+# alone, or on the newest.
 matrix__tests() {
     cat <<-END
-	offline/verifier    all   every BPF program loads, within its budget of instructions
-	net/run_exact       ends  counts equal the interface's own, native and generic
-	net/replay          all   the corpus of captures, replayed, native and generic
-	net/owners_truth    all   the owners' truth table ($MATRIX_SCENARIOS)
-	net/owners_http     all   HTTP: every packet the server's and the client's process
-	guest/capture       all   capture: copy, inline and tap over a veth
-	guest/trace         all   trace exec, syscalls, tcp and udp
-	net/trace_packets   ends  trace packets
-	net/tcx_beside      all   other tcx programs stay
-	net/run_kill        ends  killed under load: other filters stay
-	guest/neighbours    all   other XDP programs before, behind, coming and going
-	guest/pktgen        ends  pktgen: every packet of its flows
-	guest/zero_copy     all   a card's own driver (igb): zero-copy, or one line that says why not
-	guest/vlan          ends  a VLAN and its parent
-	guest/bond          ends  a bond and its ports
-	guest/bridge        ends  a bridge and its ports
-	guest/macvlan       ends  a macvlan and its parent
-	guest/netem         ends  loss, doubles and reordering by netem
+	offline/verifier    all     every BPF program loads, within its budget of instructions
+	net/replay          all     the corpus of captures, replayed: native and generic, each flow's packets and bytes
+	net/owners_truth    all     the owners' truth table ($MATRIX_SCENARIOS)
+	net/owners_http     all     HTTP: every packet the server's and the client's process
+	guest/capture       all     capture: copy, inline and tap over a veth
+	guest/trace         all     trace exec, syscalls, tcp and udp
+	net/trace_packets   ends    trace packets
+	net/tcx_beside      all     other tcx programs stay
+	net/run_kill        ends    killed under load: other filters stay
+	guest/neighbours    all     other XDP programs before, behind, coming and going
+	guest/pktgen        ends    pktgen: every packet of its flows
+	guest/zero_copy     all     a card's own driver (igb): zero-copy, or one line that says why not
+	guest/vlan          ends    a VLAN and its parent
+	guest/bridge        ends    a bridge and its ports
+	guest/bond          newest  a bond and its ports
+	guest/macvlan       newest  a macvlan and its parent
+	guest/netem         newest  loss, doubles and reordering by netem
 	END
 }
 
-MATRIX_ENDS='6.1 newest'
-MATRIX_NOT_HERE='for time, on the oldest and the newest kernel only'
-
-# matrix__of KERNEL all|ends: the tests that run on all, or on those at the ends
-matrix__of() {
-    matrix__tests | awk -v on="$2" '$2 == on { print $1 }' | tr '\n' ' '
-    [[ $2 = ends || " $MATRIX_ENDS " != *" $1 "* ]] || matrix__of "$1" ends
+# matrix__kernels WHICH: of those that tests run on
+matrix__kernels() {
+    case $1 in
+    all) echo "$VM_KERNELS" ;;
+    ends) echo '6.1 newest' ;;
+    newest) echo newest ;;
+    esac
 }
 
-MATRIX_SHORT='offline/verifier'
+# matrix__sort KERNEL: "here TEST" or "WHICH TEST" a line, for those that run there and those that do not
+matrix__sort() {
+    local test which rest
+    while read -r test which rest; do
+        [[ " $(matrix__kernels "$which") " != *" $1 "* ]] || which=here
+        echo "$which $test"
+    done < <(matrix__tests)
+}
+
+matrix__here() {
+    matrix__sort "$1" | sed -n 's/^here //p' | tr '\n' ' '
+}
+
+# matrix__left_out KERNEL: lines for those that do not run there
+matrix__left_out() {
+    [ -n "$MATRIX_TESTS" ] || matrix__sort "$1" | sed -nE 's/^(ends) (.*)/SKIP  \2 0 s  for time, on the oldest and the newest kernel only/p
+        s/^(newest) (.*)/SKIP  \2 0 s  for time, on the newest kernel only/p'
+}
+
+MATRIX_SHORT='offline/verifier guest/capture'
 # Enough for a guest: one of each way that a socket comes to its owner.
 MATRIX_SCENARIOS='20 scenarios'
 MATRIX_OWNERS='@(tcp_both|tcp_ipv6|udp_ipv6|udp_443|short_tcp|older_tcp|older_udp|accept_then_fork|prefork_workers|reuseport_udp'
@@ -46,15 +65,6 @@ MATRIX_OWNERS=$MATRIX_OWNERS'|socket_activation|dup|exec|passed_in_use|udp_passe
 matrix__guest() {
     # shellcheck disable=SC2086 # a list
     echo "uname -r >/run/vm/release; export WW_LOGS=/run/vm/logs; exec bash tests/run" $1
-}
-
-# matrix__left_out KERNEL: lines for those that do not run there
-matrix__left_out() {
-    local test
-    [ -n "$MATRIX_TESTS" ] || [[ " $MATRIX_ENDS " = *" $1 "* ]] ||
-        for test in $(matrix__of "$1" ends); do
-            echo "SKIP  $test 0 s  $MATRIX_NOT_HERE"
-        done
 }
 
 # matrix__kernel KERNEL TESTS: boots it; leaves the guest's lines, and one for the boot itself if it did not go well, in
@@ -141,15 +151,15 @@ matrix__put() {
     fi
 }
 
-# As many at once as this machine has processors: a guest seldom uses more than one.
+# One more at once than this machine has processors: a guest waits for a third of its time.
 matrix__boots() {
     local kernel most running
-    most=$(nproc)
+    most=$(($(nproc) + 1))
     for kernel in $MATRIX_KERNELS; do
         while running=$(jobs -rp | wc -l); [ "$running" -ge "$most" ]; do
             sleep 0.5
         done
-        matrix__kernel "$kernel" "${MATRIX_TESTS:-$(matrix__of "$kernel" all)}" >&2 &
+        matrix__kernel "$kernel" "${MATRIX_TESTS:-$(matrix__here "$kernel")}" >&2 &
     done
     wait
 }

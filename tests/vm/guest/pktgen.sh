@@ -36,7 +36,7 @@ generate() {
 }
 
 for mode in native generic; do
-    ww__start "$SRV" run -i $SRV_IF --mode $mode --jsonl "$TMP/flows" --interval 5
+    ww__start "$SRV" run --no-owners -i $SRV_IF --mode $mode --jsonl "$TMP/flows" --interval 5
     generate "$COUNT"
     said=$(cat /proc/net/pktgen/ww-gen)
     sent=$(sed -nE 's/.*pkts-sofar: ([0-9]+) .*/\1/p' <<<"$said")

@@ -53,8 +53,32 @@ refused() {
     echo "no zero-copy here: $(head -n 1 <<<"$REPORT")"
 }
 
+# steered WHAT QUEUE: every frame came by that queue
+steered() {
+    try "$1" --sample tap --bind zerocopy
+    is "$1: the queues in the file" "$(cap__queues)" "$2"
+}
+
+# Which queue a flow comes by: the card's hash over one of them instead of all, and rules, where it has rules.
+steering() {
+    local rule said
+    must srv ethtool -X $SRV_IF equal 1
+    steered "all to the first queue by its hash" 0
+    must srv ethtool -X $SRV_IF equal 2
+    srv ethtool -K $SRV_IF ntuple on >/dev/null 2>&1
+    for rule in "udp4 dst-port 9000" "ether proto 0x0800"; do
+        # shellcheck disable=SC2086 # words
+        said=$(srv ethtool -N $SRV_IF flow-type $rule action 1 2>&1)
+        srv ethtool -n $SRV_IF | grep -q '^Filter:' ||
+            { echo "SKIP: this card takes no rule '$rule': ${said:-none is there afterwards}"; continue; }
+        steered "all to the second queue by the rule '$rule'" 1
+        srv ethtool -N $SRV_IF delete "$(srv ethtool -n $SRV_IF | sed -n 's/^Filter: //p' | head -n 1)"
+    done
+}
+
 granted() {
-    try "zero-copy" --sample tap --bind zerocopy
+    must srv ethtool -N $SRV_IF rx-flow-hash udp4 sdfn
+    steered "spread over the queues by its hash" "0 1"
     contains "the report" "$REPORT" "zero-copy"
     queues=$(srv ethtool -l $SRV_IF | sed -n 's/^Combined:\s*//p' | tail -n 1)
     is "the queues that are served" "$(sed -n 's/.*: \([0-9]*\) queues\?, AF_XDP.*/\1/p' <<<"$REPORT")" "$queues"
@@ -63,6 +87,7 @@ granted() {
     contains "what auto takes" "$REPORT" "AF_XDP zero-copy"
     try "copy" --sample tap --bind copy
     contains "what copy takes" "$REPORT" "AF_XDP copy"
+    steering
     must ip -n "$SRV" address add $SRV4/24 dev $SRV_IF
     try "inline" --sample inline --bind zerocopy
     is "frames put back into the stack" "$(cap__number put_back)" $COUNT
