@@ -250,16 +250,18 @@ quiet() {
 
 # ------------------------------------------------------------------------------------------------- servers and clients
 
-# nginx__start NS [WORKERS [CONFIGURATION]]: port 80, both families; /small is 612 bytes, /big is 100 MB. The third is
-# text for its `server` block. With NGINX_LISTEN=reuseport each worker has a listening socket of its own, and the kernel
-# spreads the connections over them. $NGINX_PID is the master's pid; everything nginx writes is in $TMP/nginx.
+# nginx__start NS [WORKERS [CONFIGURATION]]: port 80, both families; /small is 612 bytes, /big is 100 MB, and WW_SLOW
+# times less in a guest, where as much takes minutes. The third is text for its `server` block. With NGINX_LISTEN=reuseport
+# each worker has a listening socket of its own, and the kernel spreads the connections over them. $NGINX_PID is the
+# master's pid; everything nginx writes is in $TMP/nginx.
 nginx__start() {
-    local ns=$1 dir=$TMP/nginx
+    local ns=$1 dir=$TMP/nginx big=100000000
     need nginx curl
+    [ -z "${WW_GUEST-}" ] || big=$((big / ${WW_SLOW:-1}))
     chmod 755 "$TMP"
     mkdir -p "$dir/www"
     head -c 612 /dev/zero | tr '\0' x >"$dir/www/small"
-    truncate -s 100000000 "$dir/www/big"
+    truncate -s $big "$dir/www/big"
     cat >"$dir/nginx.conf" <<-END
 	daemon off;
 	user www-data;
