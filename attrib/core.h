@@ -67,6 +67,7 @@ struct css_set {
 struct task_struct {
 	struct thread_info thread_info;
 	struct css_set *cgroups;
+	unsigned int flags;
 	int pid;
 	int tgid;
 	struct task_struct *group_leader;
@@ -160,6 +161,10 @@ struct udp_sock {
 	struct sk_buff_head reader_queue;
 };
 
+struct sk_buff {
+	__u8 encapsulation : 1; /* what is inside has its own headers, which are described too */
+};
+
 struct socket {
 	struct sock *sk;
 };
@@ -185,6 +190,11 @@ struct bpf_iter__bpf_sk_storage_map {
 	struct bpf_iter_meta *meta;
 	struct sock *sk;
 	void *value;
+};
+
+struct bpf_iter__udp {
+	struct bpf_iter_meta *meta;
+	struct udp_sock *udp_sk;
 };
 
 struct bpf_iter__task_file {

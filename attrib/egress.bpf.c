@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* What the host sends: counted with the meter's parser and table, and each new flow tied to its socket. */
 #include <linux/bpf.h>
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 #include "xdp/flow.h"
@@ -8,14 +9,18 @@
 #include "xdp/table.h"
 #include "xdp/match.h"
 #include "announce.h"
+#include "who.h"
 
 #define PASS_ON (-1) /* TCX_NEXT, and TC_ACT_UNSPEC of a clsact filter: the next program decides */
 
 const volatile __u16 link_number = 0;
 const volatile __u32 link_raw = 0;
 const volatile __u32 match_counts = 0;
-const volatile __u32 owners_on = 0; /* 1: tie new flows to their sockets */
+const volatile __u32 look_inside = 0; /* 1: the kernel has bpf_cast_to_kern_ctx (6.2) */
+const volatile __u32 owners_on = 0;   /* 1: tie new flows to their sockets */
 const volatile struct match match = {};
+
+extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak;
 
 static __always_inline enum reason parse(struct __sk_buff *skb, struct parsed *p)
 {
@@ -84,6 +89,32 @@ static __always_inline int is_senders(const struct bpf_sock *sk, const struct fl
 	return sk->protocol == key->proto && bpf_htons(sk->src_port) == key->sport;
 }
 
+/* The kernel makes the outer header when it puts a tunnel around what a socket here has sent. */
+static __always_inline int is_tunnels(struct __sk_buff *skb, const struct flow_key *key)
+{
+	struct sk_buff *whole;
+
+	if (!look_inside || key->proto != PARSE_IP_UDP)
+		return 0;
+	whole = bpf_cast_to_kern_ctx(skb);
+	return BPF_CORE_READ_BITFIELD(whole, encapsulation);
+}
+
+#define TUNNELS (1ull << 62) /* in a cookie: what the kernel makes of this socket's frames */
+
+static __always_inline void tie_to_kernel(struct __sk_buff *skb, const struct flow_key *key)
+{
+	struct owner_event *e = announce__begin(OWNER_TIE);
+
+	if (!e)
+		return;
+	e->cookie = bpf_get_socket_cookie(skb) | TUNNELS;
+	e->key = *key;
+	who__kernel(&e->who);
+	e->how = OWNER_EXACT;
+	announce__end(e);
+}
+
 /* A new flow: which socket sends it, and who owns that. */
 static __always_inline void tie(struct __sk_buff *skb, const struct parsed *p)
 {
@@ -94,6 +125,10 @@ static __always_inline void tie(struct __sk_buff *skb, const struct parsed *p)
 
 	if (!sk) {
 		pass(skb, p);
+		return;
+	}
+	if (is_tunnels(skb, &p->flow.key)) {
+		tie_to_kernel(skb, &p->flow.key);
 		return;
 	}
 	sk = bpf_sk_fullsock(sk); /* request and time-wait sockets have no storage */

@@ -12,6 +12,7 @@
 #include "attrib/egress.skel.h"
 #include "owners.h"
 #include "xdp/pin.h"
+#include "xdp/probe.h"
 #include "xdp/say.h"
 
 #define ATTACH_TCX_EGRESS 47 /* BPF_TCX_EGRESS of newer linux/bpf.h (kernel commit e420bed02507) */
@@ -140,6 +141,7 @@ static int load(struct egress *e, struct egress_link *l, uint16_t number, bool r
 	l->skel->rodata->link_number = number;
 	l->skel->rodata->link_raw = raw;
 	l->skel->rodata->match_counts = e->opts.match_counts;
+	l->skel->rodata->look_inside = !probe__kernel_context();
 	l->skel->rodata->owners_on = e->opts.owners != NULL;
 	if (e->opts.match)
 		l->skel->rodata->match = *e->opts.match;

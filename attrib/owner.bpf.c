@@ -18,6 +18,7 @@
 
 #define SOCK_STREAM 1
 #define SOCK_DGRAM 2
+#define TCP_CLOSE 7
 #define TCP_LISTEN 10
 #define ALLOW 1
 
@@ -63,6 +64,11 @@ static __always_inline int is_ours(struct sock *sk)
 
 	return (family == AF_INET || family == AF_INET6) &&
 	       (proto == PARSE_IP_TCP || proto == PARSE_IP_UDP);
+}
+
+static __always_inline int is_kernel_sock(struct sock *sk)
+{
+	return BPF_CORE_READ_BITFIELD(sk, sk_kern_sock);
 }
 
 static __always_inline void was_told(struct socket_owner *o)
@@ -214,6 +220,28 @@ static __always_inline void use_again(struct sock *sk, struct socket_owner *o)
 		recent__forget(sk->__sk_common.skc_cookie.counter);
 }
 
+#define PF_KTHREAD 0x00200000
+
+/*
+ * The kernel's own socket. Its TCP sockets may stand below a process's (multipath TCP, SMC), which then uses them by a call
+ * of its own: so only a thread of the kernel says that they are the kernel's.
+ */
+static __always_inline int use_by_kernel(struct sock *sk)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct socket_owner *o;
+
+	if (sk->sk_protocol != PARSE_IP_UDP && !(task->flags & PF_KTHREAD))
+		return 0;
+	o = bpf_sk_storage_get(&socket_owners, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!o || is_known(o))
+		return 0;
+	who__kernel(&o->who);
+	o->how = OWNER_EXACT;
+	tell(sk, o, 0, &(struct change){});
+	return 0;
+}
+
 static __always_inline int use(struct sock *sk, int sent, int length)
 {
 	struct change c = {};
@@ -223,6 +251,8 @@ static __always_inline int use(struct sock *sk, int sent, int length)
 		return 0;
 	if (!sk || !is_ours(sk))
 		return 0;
+	if (is_kernel_sock(sk))
+		return use_by_kernel(sk);
 	o = bpf_sk_storage_get(&socket_owners, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!o)
 		return 0;
@@ -357,15 +387,32 @@ int on_sendmsg6(struct bpf_sock_addr *ctx)
 	return claim_to_send(ctx);
 }
 
+/* A tunnel's, or its like: the process that has it made does not own it. */
+static __always_inline void claim_for_kernel(struct bpf_sock *sk)
+{
+	struct socket_owner *o = bpf_sk_storage_get(&socket_owners, sk, NULL,
+						    BPF_SK_STORAGE_GET_F_CREATE);
+
+	if (!o)
+		return;
+	who__kernel(&o->who);
+	o->how = OWNER_BOUND;
+}
+
 /* A bound socket may receive before its process ever uses it: its port is announced at once. */
 static __always_inline int bound(struct bpf_sock *sk, const union flow_words *own)
 {
 	struct socket_owner *o;
 	struct owner_event *e;
 
-	if ((sk->protocol != PARSE_IP_TCP && sk->protocol != PARSE_IP_UDP) || is_kernels(sk))
+	if (sk->protocol != PARSE_IP_TCP && sk->protocol != PARSE_IP_UDP)
 		return ALLOW;
-	claim(sk, sk, OWNER_BOUND);
+	if (!is_kernels(sk))
+		claim(sk, sk, OWNER_BOUND);
+	else if (sk->protocol == PARSE_IP_UDP)
+		claim_for_kernel(sk);
+	else
+		return ALLOW;
 	o = bpf_sk_storage_get(&socket_owners, sk, NULL, 0);
 	e = announce__begin(OWNER_SOCKET);
 	if (!e)
@@ -481,13 +528,35 @@ int on_tcp(struct bpf_sock_ops *ops)
 	return ALLOW;
 }
 
+/* Of the kernel's own sockets nothing else tells the end. */
+static __always_inline int closed_by_kernel(struct sock *sk)
+{
+	struct socket_owner *o = bpf_sk_storage_get(&socket_owners, sk, NULL, 0);
+	struct owner_event *e;
+
+	if (!o || !o->known)
+		return 0;
+	e = announce__begin(OWNER_GONE);
+	if (!e)
+		return 0;
+	e->cookie = bpf_get_socket_cookie(sk);
+	e->who = o->who;
+	e->how = o->how;
+	announce__end(e);
+	return 0;
+}
+
 /* listen(2), in process context: from here on the port's new connections are this socket's. */
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_state, struct sock *sk, int before, int after)
 {
 	struct socket_owner *o;
 
-	if (after != TCP_LISTEN || !is_ours(sk))
+	if (!is_ours(sk))
+		return 0;
+	if (is_kernel_sock(sk))
+		return after == TCP_CLOSE ? closed_by_kernel(sk) : 0;
+	if (after != TCP_LISTEN)
 		return 0;
 	o = bpf_sk_storage_get(&socket_owners, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!o)
@@ -529,14 +598,33 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	return 0;
 }
 
-/* ---- everything older than us: every open socket of every task ---- */
+/* ---- everything older than us: every open socket of every task, and the kernel's own ---- */
+
+static __always_inline void write_snapshot(struct seq_file *to, struct sock *sk,
+					   struct socket_owner *o, const struct who *who)
+{
+	struct owner_event e = {};
+
+	e.kind = OWNER_SOCKET;
+	e.time = bpf_ktime_get_ns();
+	e.cookie = bpf_get_socket_cookie(sk);
+	e.netns = sk->__sk_common.skc_net.net->net_cookie;
+	key__of_sock((union flow_words *)&e.key, sk);
+	e.listening = sk->__sk_common.skc_state == TCP_LISTEN;
+	e.only6 = is_only6(sk);
+	e.how = o->how;
+	/* Who used it is known. Those who merely hold it speak for themselves: of several, nobody has it. */
+	e.who = o->how == OWNER_SNAPSHOT ? *who : o->who;
+	was_told(o);
+	bpf_seq_write(to, &e, sizeof(e));
+}
 
 SEC("iter/task_file")
 int snapshot(struct bpf_iter__task_file *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
-	struct owner_event e = {};
+	struct who who = {};
 	struct socket_owner *o;
 	struct socket *socket;
 	struct sock *sk;
@@ -552,25 +640,33 @@ int snapshot(struct bpf_iter__task_file *ctx)
 	o = bpf_sk_storage_get(&socket_owners, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!o)
 		return 0;
-	who__of(&e.who, task);
+	who__of(&who, task);
 	if (!o->how) {
-		o->who = e.who;
+		o->who = who;
 		note_cgroup(o, task);
 		o->how = OWNER_SNAPSHOT;
 	}
-	/* Who used it is known. Those who merely hold it speak for themselves: of several, nobody has it. */
-	if (o->how != OWNER_SNAPSHOT)
-		e.who = o->who;
-	e.kind = OWNER_SOCKET;
-	e.time = bpf_ktime_get_ns();
-	e.cookie = bpf_get_socket_cookie(sk);
-	e.netns = sk->__sk_common.skc_net.net->net_cookie;
-	key__of_sock((union flow_words *)&e.key, sk);
-	e.listening = sk->__sk_common.skc_state == TCP_LISTEN;
-	e.only6 = is_only6(sk);
-	e.how = o->how;
-	was_told(o);
-	bpf_seq_write(ctx->meta->seq, &e, sizeof(e));
+	write_snapshot(ctx->meta->seq, sk, o, &who);
+	return 0;
+}
+
+/* No process holds these. UDP's of one network namespace. */
+SEC("iter/udp")
+int snapshot_kernel(struct bpf_iter__udp *ctx)
+{
+	struct sock *sk = (struct sock *)ctx->udp_sk;
+	struct socket_owner *o;
+
+	if (!sk || !is_kernel_sock(sk))
+		return 0;
+	o = bpf_sk_storage_get(&socket_owners, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!o)
+		return 0;
+	if (!o->how) {
+		who__kernel(&o->who);
+		o->how = OWNER_SNAPSHOT;
+	}
+	write_snapshot(ctx->meta->seq, sk, o, &o->who);
 	return 0;
 }
 

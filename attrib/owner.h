@@ -32,6 +32,15 @@ struct who {
 };
 flow_assert(sizeof(struct who) == 40, "who: no holes");
 
+/* The kernel itself, where it has sockets of its own: pid 0, since its start, by this name. */
+#define KERNEL_COMM "[kernel]"
+
+/* Pid 0 is the kernel if it says so; else it is what softirq looks like, and nobody. */
+static inline int who__is_somebody(const struct who *w)
+{
+	return w->pid || w->comm[0] == KERNEL_COMM[0];
+}
+
 enum owner_kind {
 	OWNER_SOCKET = 1, /* `who` owns socket `cookie`; key is what the socket knows of its ends */
 	OWNER_TIE,        /* a frame with this key left through socket `cookie` (tc egress) */

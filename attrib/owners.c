@@ -5,12 +5,14 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "attrib/owner.skel.h"
 #include "cgroup2.h"
+#include "xdp/link.h"
 #include "xdp/pin.h"
 #include "xdp/probe.h"
 #include "xdp/say.h"
@@ -27,6 +29,17 @@ struct turn_seen {
 	struct turn turn;
 };
 
+/* The kernel's own UDP sockets in our namespace: nothing but looking tells when one has gone. */
+#define KERNELS_MAX 256
+struct kernels {
+	struct {
+		uint64_t cookie;
+		unsigned seen; /* in which walk */
+	} at[KERNELS_MAX];
+	size_t n;
+	unsigned walk;
+};
+
 struct owners {
 	struct owner_bpf *skel;
 	struct ring_buffer *ring;
@@ -37,14 +50,45 @@ struct owners {
 	struct turn_seen *seen; /* room for all entries, as soon as there is one */
 	size_t seen_n;
 	unsigned looks;
+	uint64_t netns; /* our own: cookie */
+	struct kernels kernels;
 };
+
+static void kernels__see(struct kernels *k, uint64_t cookie, bool is_new)
+{
+	size_t i = 0;
+
+	while (i < k->n && k->at[i].cookie != cookie)
+		i++;
+	if (i == KERNELS_MAX || (i == k->n && !is_new))
+		return;
+	k->n += i == k->n;
+	k->at[i].cookie = cookie;
+	k->at[i].seen = k->walk;
+}
+
+static bool is_kernels_udp(const struct owner_event *e)
+{
+	return e->kind == OWNER_SOCKET && !e->who.pid && e->key.proto == IPPROTO_UDP;
+}
+
+/* In another namespace nobody would see its end. */
+static void hand_on(struct owners *o, const struct owner_event *e)
+{
+	if (is_kernels_udp(e)) {
+		if (e->netns != o->netns || o->kernels.n == KERNELS_MAX)
+			return;
+		kernels__see(&o->kernels, e->cookie, true);
+	}
+	o->fn(o->to, e);
+}
 
 static int on_event(void *to, void *data, size_t size)
 {
 	struct owners *o = to;
 
 	if (size >= sizeof(struct owner_event))
-		o->fn(o->to, data);
+		hand_on(o, data);
 	return 0;
 }
 
@@ -203,6 +247,7 @@ int owners__open(struct owners **out, uint64_t cgroup, owner_fn fn, void *to)
 		return -ENOMEM;
 	o->fn = fn;
 	o->to = to;
+	o->netns = link__netns();
 	err = load(o, cgroup);
 	if (!err) {
 		o->ring = ring_buffer__new(bpf_map__fd(o->skel->maps.owner_events), on_event, o,
@@ -241,8 +286,10 @@ int owners__read(struct owners *o)
 	return ring_buffer__consume(o->ring);
 }
 
+typedef void (*walk_fn)(struct owners *o, const struct owner_event *e);
+
 /* The iterator hands out whole events, but a read may end inside one. */
-static int read_snapshot(struct owners *o, int fd)
+static int read_walk(struct owners *o, int fd, walk_fn fn)
 {
 	struct owner_event events[256];
 	size_t have = 0, i;
@@ -255,29 +302,59 @@ static int read_snapshot(struct owners *o, int fd)
 			return -errno;
 		have += n;
 		for (i = 0; i < have / sizeof(*events); i++)
-			o->fn(o->to, &events[i]);
+			fn(o, &events[i]);
 		memmove(events, &events[i], have % sizeof(*events));
 		have %= sizeof(*events);
 	}
 	return 0;
 }
 
-int owners__snapshot(struct owners *o)
+static int walk(struct owners *o, const struct bpf_program *program, walk_fn fn)
 {
-	int link = bpf_link_create(bpf_program__fd(o->skel->progs.snapshot), 0, BPF_TRACE_ITER,
-				   NULL);
+	int link = bpf_link_create(bpf_program__fd(program), 0, BPF_TRACE_ITER, NULL);
 	int iter = link < 0 ? -1 : bpf_iter_create(link), err;
 
-	if (iter < 0) {
-		err = fail(-errno, NULL, "walk the open sockets of all processes");
-		if (link >= 0)
-			close(link);
-		return err;
+	err = iter < 0 ? -errno : read_walk(o, iter, fn);
+	if (iter >= 0)
+		close(iter);
+	if (link >= 0)
+		close(link);
+	return err;
+}
+
+int owners__snapshot(struct owners *o)
+{
+	int err = walk(o, o->skel->progs.snapshot, hand_on);
+
+	if (err)
+		return fail(err, NULL, "read the open sockets of all processes");
+	err = walk(o, o->skel->progs.snapshot_kernel, hand_on);
+	return err ? fail(err, NULL, "read the kernel's own sockets") : 0;
+}
+
+static void see_kernels(struct owners *o, const struct owner_event *e)
+{
+	kernels__see(&o->kernels, e->cookie, false);
+}
+
+void owners__end_kernels(struct owners *o)
+{
+	struct kernels *k = &o->kernels;
+	size_t i;
+
+	if (!k->n)
+		return;
+	k->walk++;
+	if (walk(o, o->skel->progs.snapshot_kernel, see_kernels))
+		return;
+	for (i = k->n; i--;) {
+		struct owner_event gone = { .kind = OWNER_GONE, .cookie = k->at[i].cookie };
+
+		if (k->at[i].seen == k->walk)
+			continue;
+		k->at[i] = k->at[--k->n];
+		o->fn(o->to, &gone);
 	}
-	err = read_snapshot(o, iter);
-	close(iter);
-	close(link);
-	return err ? fail(err, NULL, "read the open sockets of all processes") : 0;
 }
 
 uint64_t owners__lost(const struct owners *o)

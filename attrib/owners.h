@@ -42,4 +42,6 @@ void owners__turned(struct owners *o, const struct owner_event *e);
  * longer. It takes many calls to be sure of one.
  */
 void owners__expire_turns(struct owners *o);
+/* The same way: hands on the end of those of the kernel's own sockets that are gone. */
+void owners__end_kernels(struct owners *o);
 #endif

@@ -215,8 +215,7 @@ static int take_owner(struct sockets *t, struct socket *s, const struct owner_ev
 {
 	uint32_t who;
 
-	/* Kernel threads own no socket: pid 0 is what softirq looks like. */
-	if (!e->who.pid || !e->how || e->how >= OWNER_HOW_N)
+	if (!who__is_somebody(&e->who) || !e->how || e->how >= OWNER_HOW_N)
 		return 0;
 	who = whos__intern(t->whos, &e->who);
 	if (who == WHO_NONE)

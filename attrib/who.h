@@ -23,6 +23,11 @@ static __always_inline void who__current(struct who *w)
 	w->cgroup = bpf_get_current_cgroup_id();
 }
 
+static __always_inline void who__kernel(struct who *w)
+{
+	*w = (struct who){ .comm = KERNEL_COMM };
+}
+
 #define CGROUP_DEPTH 64
 
 static __always_inline struct cgroup *cgroup__parent(struct cgroup *group)

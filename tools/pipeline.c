@@ -257,6 +257,7 @@ static int harvest(struct pipeline *p, uint64_t now)
 	settle(p, now, begun);
 	if (p->owners) {
 		owners__expire_turns(p->owners);
+		owners__end_kernels(p->owners);
 		renew_owners(p, false);
 		join__ask_nat(p->join, ask_nat, p->nat);
 	}

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# What the kernel sends through its own sockets is nobody's: the outer packets of a VXLAN tunnel, though each carries a
-# process's own; and the inner ones are that process's, on the tunnel's interface.
+# What the kernel sends through its own sockets is its own: the outer packets of a VXLAN tunnel, though each carries a
+# process's own; and the inner ones are that process's, on the tunnel's interface. What it answers by itself inside (ping,
+# neighbours) has nobody's name at the sending end. A tunnel that is taken down has no port any more.
 . "$(dirname "$0")/lib.sh"
 
 # tunnel NAME ID PORT NETWORK: between both ends
@@ -47,6 +48,14 @@ bg "$CLI" python3 "$TMP/ask.py"
 client=$BG_PID
 wait "$client" || wrong "the client failed"
 cli curl -fsS -m 5 -o /dev/null http://10.66.0.1/small || wrong "curl failed"
+must ip -n "$SRV" link del ww-vy
+sleep 2.5 # it is looked for with each harvest
+cli python3 -c '
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("", 6000))
+for i in range(10):
+    s.sendto(b"x", ("10.77.0.1", 4790))'
 ww__stop
 WW_PID=$srv_pid WW_ERR=$srv_err
 ww__stop
@@ -56,13 +65,22 @@ who() {
     jq -rn "[inputs | select(.event.kind == \"metric\" and .observer.ingress.interface.name == \"$2\" and ($3))
         | .process.pid] | unique | @json" "$1"
 }
+how() {
+    jq -rn "[inputs | select(.event.kind == \"metric\" and .observer.ingress.interface.name == \"$2\" and ($3))
+        | .wirewho.attribution] | unique | @json" "$1"
+}
 for end in "srv $SRV_IF" "cli $CLI_IF"; do
     read -r file dev <<<"$end"
-    is "whose the tunnel's packets are at $dev" "$(who "$TMP/$file" "$dev" '.destination.port == 4789 or .source.port == 4789')" "[null]"
-    is "whose the younger tunnel's are at $dev" "$(who "$TMP/$file" "$dev" '.destination.port == 4790 or .source.port == 4790')" "[null]"
+    is "whose the packets to the tunnel are at $dev" "$(who "$TMP/$file" "$dev" '.destination.port == 4789 and .wirewho.local == "destination"')" '[0]'
+    is "how that is known" "$(how "$TMP/$file" "$dev" '.destination.port == 4789 and .wirewho.local == "destination"')" '["snapshot"]'
+    is "whose the packets to the younger one are at $dev" "$(who "$TMP/$file" "$dev" '.destination.port == 4790 and .source.port != 6000 and .wirewho.local == "destination"')" '[0]'
+    is "what the kernel is called" "$(jq -r 'select(.process.pid == 0) | .process.name' "$TMP/$file" | sort -u)" '[kernel]'
+    at_least "packets sent by the tunnel at $dev that are the kernel's" "$(jq -rn "[inputs | select(.observer.ingress.interface.name == \"$dev\" and
+        .destination.port == 4789 and .wirewho.local == \"source\" and .process.pid == 0) | .source.packets] | add" "$TMP/$file")" 50
     at_least "packets of the tunnel at $dev" "$(jq -rn "[inputs | select(.observer.ingress.interface.name == \"$dev\" and
         (.destination.port == 4789 or .source.port == 4789)) | .source.packets + .destination.packets] | add" "$TMP/$file")" 100
 done
+is "whose the port is when the tunnel is gone" "$(who "$TMP/srv" $SRV_IF '.destination.port == 4790 and .source.port == 6000')" '[null]'
 is "who answers inside" "$(who "$TMP/srv" ww-vx '.destination.port == 5000')" "[$server]"
 is "who asks inside" "$(who "$TMP/cli" ww-vx '.destination.port == 5000')" "[$client]"
 is "who else asks inside" "$(jq -r 'select(.destination.port == 80) | .process.name' "$TMP/cli" | sort -u)" curl

@@ -9,6 +9,7 @@ real__list() {
     echo "socat younger"
     echo "python3 younger"
     echo "ping younger"
+    echo "vxlan younger"
 }
 
 real__need() {
@@ -130,4 +131,29 @@ real__ping() {
     echo "uncounted ICMP is counted without an owner"
     ip netns exec "$CLI" ping -q -c 5 -i 0.05 "$SRV4" >/dev/null &&
         ip netns exec "$CLI" ping -q -c 5 -i 0.05 "$SRV6" >/dev/null
+}
+
+# What goes through a tunnel is the kernel's outside, whoever sends it inside.
+real__vxlan() {
+    local end ns dev far number
+    real__need socat
+    for end in "$SRV:$SRV_IF:$CLI4:1" "$CLI:$CLI_IF:$SRV4:2"; do
+        IFS=: read -r ns dev far number <<<"$end"
+        ip -n "$ns" link add ww-tunnel type vxlan id 7 remote "$far" dstport "$1" dev "$dev" 2>/dev/null ||
+            { echo "skip this kernel has no VXLAN"; exit 0; }
+        ip -n "$ns" link set ww-tunnel addrgenmode none
+        ip -n "$ns" address add "10.66.0.$number/24" dev ww-tunnel
+        ip -n "$ns" link set ww-tunnel up
+    done
+    for end in srv cli; do
+        real__claim $end udp "$1" '*' 0
+        real__claim $end udp '*' "$1" 0
+    done
+    real__serve "$SRV" socat -u "TCP-LISTEN:$1,reuseaddr" OPEN:/dev/null
+    eventually 20 real__listens "$1" || return 1
+    ip netns exec "$CLI" socat -u OPEN:/dev/zero,readbytes=10000000 "TCP:10.66.0.1:$1" >&2 || return 1
+    real__end
+    for ns in "$SRV" "$CLI"; do
+        ip -n "$ns" link del ww-tunnel
+    done
 }

@@ -349,6 +349,30 @@ static void owner_comes_first(void **state)
 	assert_string_equal(records[0].who.comm, "p5");
 }
 
+/* Pid 0 is the kernel where it says so, and else nobody: what softirq looks like. */
+static void kernel_owns(void **state)
+{
+	struct owner_event e = { .kind = OWNER_SOCKET,
+				 .cookie = 1,
+				 .netns = HOST,
+				 .key = key(UDP, "0.0.0.0", 4789, "0.0.0.0", 0),
+				 .how = OWNER_BOUND,
+				 .who.comm = "swapper/0" };
+
+	(void)state;
+	assert_int_equal(join__owner(j, &e), 0);
+	add(key(UDP, "10.0.0.1", 4789, "10.0.0.9", 5000), 1, 3, 10);
+	report();
+	assert_int_equal(packets_of(0, OWNER_NONE), 3);
+	memcpy(e.who.comm, KERNEL_COMM, sizeof(KERNEL_COMM));
+	assert_int_equal(join__owner(j, &e), 0);
+	add(key(UDP, "10.0.0.1", 4789, "10.0.0.9", 5000), 1, 4, 20);
+	report();
+	assert_int_equal(packets_of(0, OWNER_BOUND), 4);
+	assert_non_null(records[0].view.who);
+	assert_string_equal(records[0].who.comm, KERNEL_COMM);
+}
+
 static void owner_comes_later(void **state)
 {
 	(void)state;
@@ -1513,6 +1537,7 @@ int main(void)
 		TEST(turns_keys),
 		TEST(knows_the_opener),
 		TEST(owner_comes_first),
+		TEST(kernel_owns),
 		TEST(owner_comes_later),
 		TEST(owner_changes),
 		TEST(former_owner_has_a_record),

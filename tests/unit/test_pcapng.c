@@ -507,6 +507,19 @@ static void test_comment(void **state)
 	assert_string_equal(q.container, "0123456789ab");
 }
 
+static void test_comment_of_the_kernel(void **state)
+{
+	struct process p = { .who.comm = KERNEL_COMM }, q;
+	char comment[OWNER_COMMENT_SIZE], text[OWNER_COMMENT_SIZE];
+	enum owner_how how;
+	size_t n = owner_comment__print(comment, sizeof(comment), &p, OWNER_EXACT);
+
+	(void)state;
+	assert_int_equal(owner_comment__parse(comment, n, text, &q, &how), 0);
+	assert_int_equal(q.who.pid, 0);
+	assert_string_equal(q.who.comm, KERNEL_COMM);
+}
+
 static void test_comment_of_others(void **state)
 {
 	static const char *const foreign[] = { "",
@@ -599,6 +612,7 @@ int main(void)
 		cmocka_unit_test(test_reader_swapped),
 		cmocka_unit_test(test_reader_damage),
 		cmocka_unit_test(test_comment),
+		cmocka_unit_test(test_comment_of_the_kernel),
 		cmocka_unit_test(test_comment_of_others),
 		cmocka_unit_test(test_rotate_by_size),
 		cmocka_unit_test(test_rotate_by_time),

@@ -134,6 +134,7 @@ void capture_owner__read(struct capture_owner *o)
 	make_good(o);
 	join__report(o->join, o->now, ignore, NULL);
 	owners__expire_turns(o->owners);
+	owners__end_kernels(o->owners);
 	join__tick(o->join, o->now);
 	process_table__tick(o->processes, o->now);
 }

@@ -155,7 +155,7 @@ int owner_comment__parse(const char *comment, size_t length, char text[OWNER_COM
 	text[length] = 0;
 	for (word = strtok_r(text, " ", &rest); word && !err; word = strtok_r(NULL, " ", &rest))
 		err = take_word(word, &found, &found_how);
-	if (err || !found.who.pid || !found_how)
+	if (err || !who__is_somebody(&found.who) || !found_how)
 		return -EINVAL;
 	*p = found;
 	*how = found_how;

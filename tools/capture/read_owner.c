@@ -120,9 +120,9 @@ static void note__own(struct read_owner *r, struct read_note *n, const struct pc
 	if (from->comment)
 		owner_comment__parse(from->comment, from->comment_length, text, &said, &how);
 	e = latest(r, from->pid ? from->pid : said.who.pid);
-	if (!e && said.who.pid)
+	if (!e && who__is_somebody(&said.who))
 		e = learn(r, &said);
-	if (!e || (!from->pid && !said.who.pid))
+	if (!e || (!from->pid && !who__is_somebody(&said.who)))
 		return;
 	if (said.container && !e->p.container)
 		e->p.container = copy(said.container);
