@@ -4,68 +4,14 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
-#include "xdp/flow.h"
-#include "xdp/parse.h"
-#include "xdp/table.h"
-#include "xdp/match.h"
+#include "xdp/count_skb.h"
 #include "announce.h"
 #include "who.h"
 
-#define PASS_ON (-1) /* TCX_NEXT, and TC_ACT_UNSPEC of a clsact filter: the next program decides */
-
-const volatile __u16 link_number = 0;
-const volatile __u32 link_raw = 0;
-const volatile __u32 match_counts = 0;
 const volatile __u32 look_inside = 0; /* 1: the kernel has bpf_cast_to_kern_ctx (6.2) */
 const volatile __u32 owners_on = 0;   /* 1: tie new flows to their sockets */
-const volatile struct match match = {};
 
 extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak;
-
-static __always_inline enum reason parse(struct __sk_buff *skb, struct parsed *p)
-{
-	const void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
-	int outer = skb->vlan_present ? (int)(skb->vlan_tci & 0x0fff) : -1;
-
-	return link_raw ? parse__raw(data, end, link_number, p)
-			: parse__frame(data, end, outer, link_number, p);
-}
-
-/* Headers may lie in fragments of the skb: have the first bytes in one piece, and look again. */
-static __always_inline enum reason parse_all(struct __sk_buff *skb, struct parsed *p)
-{
-	enum reason why = parse(skb, p);
-	__u32 linear = (__u32)(skb->data_end - skb->data);
-
-	if (!parse__is_short(why) || linear >= skb->len)
-		return why;
-	if (bpf_skb_pull_data(skb, skb->len < PARSE_REACH ? skb->len : PARSE_REACH))
-		return why;
-	return parse(skb, p);
-}
-
-/*
- * What this skb is on the wire. The stack hands down one skb for many segments (GSO); each repeats the headers and
- * carries gso_size bytes. A tag in metadata becomes 4 bytes of each frame.
- */
-static __always_inline struct count wire(const struct __sk_buff *skb, enum reason why,
-					 const struct parsed *p)
-{
-	__u32 tag = skb->vlan_present ? 4 : 0, headers, segments, size = skb->gso_size;
-	struct count n = { .packets = 1, .bytes = skb->len + tag };
-
-	if (!size)
-		return n;
-	headers = why == REASON_FLOW ? p->headers : 0;
-	segments = skb->gso_segs;
-	if (why == REASON_FLOW && skb->len > headers)
-		segments = (skb->len - headers + size - 1) / size;
-	if (segments < 2)
-		return n;
-	n.packets = segments;
-	n.bytes += (__u64)(segments - 1) * (headers + tag);
-	return n;
-}
 
 /* A new flow without a socket that came in by another interface: there its sender stands. */
 static __always_inline void pass(struct __sk_buff *skb, const struct parsed *p)
@@ -152,29 +98,10 @@ static __always_inline void tie(struct __sk_buff *skb, const struct parsed *p)
 SEC("tc")
 int wirewho_egress(struct __sk_buff *skb)
 {
-	__u32 cpu = bpf_get_smp_processor_id();
-	struct tally *t = table__tally(cpu, link_number);
 	struct parsed p;
-	enum reason why;
-	struct count n;
 
-	if (!t)
-		return PASS_ON;
-	why = parse_all(skb, &p);
-	n = wire(skb, why, &p);
-	count__add(&t->seen, &n);
-	if (why == REASON_FLOW && match_counts && !match__test(&p, &match))
-		why = REASON_UNMATCHED;
-	if (why != REASON_FLOW) {
-		if (why < REASON_N)
-			count__add(&t->reason[why], &n);
-		return PASS_ON;
-	}
-	turn__mark(&p.flow);
-	if (table__count(t, cpu,
-			 &(struct addition){ .flow = &p.flow, .count = n, .marks = p.marks }) ==
-		    TABLE_CLAIMED &&
-	    owners_on && !(p.flow.key.link >> TURN_SHIFT)) /* its socket is known */
+	if (skb__count(skb, &p) && owners_on &&
+	    !(p.flow.key.link >> TURN_SHIFT)) /* else its socket is known */
 		tie(skb, &p);
 	return PASS_ON;
 }

@@ -1,28 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include "egress.h"
 
-#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 #include "attrib/egress.skel.h"
 #include "owners.h"
 #include "xdp/pin.h"
 #include "xdp/probe.h"
 #include "xdp/say.h"
-
-#define ATTACH_TCX_EGRESS 47 /* BPF_TCX_EGRESS of newer linux/bpf.h (kernel commit e420bed02507) */
+#include "xdp/tc.h"
 
 struct egress_link {
 	struct egress_bpf *skel;
-	unsigned ifindex;
-	int tcx; /* BPF link, or -1 */
-	bool clsact;
-	unsigned handle, priority; /* of the clsact filter */
+	struct tc_place place;
 };
 
 struct egress {
@@ -53,7 +46,7 @@ int egress__open(struct egress **out, const struct egress_opts *opts)
 		return -ENOMEM;
 	e->opts = *opts;
 	for (i = 0; i < LINKS_MAX; i++)
-		e->link[i].tcx = -1;
+		e->link[i].place = (struct tc_place)TC_PLACE_NONE;
 	err = open_harvest(e);
 	if (err) {
 		free(e);
@@ -63,30 +56,12 @@ int egress__open(struct egress **out, const struct egress_opts *opts)
 	return 0;
 }
 
-static void detach_clsact(struct egress_link *l)
-{
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = l->ifindex, .attach_point = BPF_TC_EGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, filter, .handle = l->handle, .priority = l->priority);
-
-	bpf_tc_detach(&hook, &filter);
-	l->clsact = false;
-}
-
-static void detach(struct egress_link *l)
-{
-	if (l->tcx >= 0)
-		close(l->tcx);
-	l->tcx = -1;
-	if (l->clsact)
-		detach_clsact(l);
-}
-
 void egress__detach(struct egress *e)
 {
 	int i;
 
 	for (i = 0; i < LINKS_MAX; i++)
-		detach(&e->link[i]);
+		tc__detach(&e->link[i].place);
 }
 
 void egress__close(struct egress *e)
@@ -100,38 +75,6 @@ void egress__close(struct egress *e)
 		egress_bpf__destroy(e->link[i].skel);
 	harvest__close(e->harvest);
 	free(e);
-}
-
-static int attach_clsact(struct egress_link *l)
-{
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = l->ifindex, .attach_point = BPF_TC_EGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, filter, .prog_fd = bpf_program__fd(l->skel->progs.wirewho_egress));
-	int err = bpf_tc_hook_create(&hook);
-
-	if (err && err != -EEXIST)
-		return err;
-	err = bpf_tc_attach(&hook, &filter);
-	if (err)
-		return err;
-	l->clsact = true;
-	l->handle = filter.handle;
-	l->priority = filter.priority;
-	return 0;
-}
-
-static int attach(struct egress_link *l, const char *ifname)
-{
-	int err;
-
-	l->tcx = bpf_link_create(bpf_program__fd(l->skel->progs.wirewho_egress), l->ifindex,
-				 ATTACH_TCX_EGRESS, NULL);
-	if (l->tcx >= 0)
-		return 0;
-	say(SAY_NOTE,
-	    "%s: no tcx here (%s): counting what is sent by a clsact filter, which outlives a killed run; `wirewho cleanup` removes it",
-	    ifname, strerror(errno));
-	err = attach_clsact(l);
-	return err ? fail(err, "see `wirewho doctor`", "attach tc egress to %s", ifname) : 0;
 }
 
 static int load(struct egress *e, struct egress_link *l, uint16_t number, bool raw)
@@ -156,9 +99,8 @@ int egress__add(struct egress *e, const char *ifname, uint16_t link, bool raw)
 	char name[sizeof("egress-") + IF_NAMESIZE];
 	int err;
 
-	detach(l);
+	tc__detach(&l->place);
 	egress_bpf__destroy(l->skel);
-	l->ifindex = if_nametoindex(ifname);
 	l->skel = egress_bpf__open();
 	if (!l->skel)
 		return fail(-errno, NULL, "open the tc egress program");
@@ -168,7 +110,10 @@ int egress__add(struct egress *e, const char *ifname, uint16_t link, bool raw)
 			    "load the tc egress program for %s", ifname);
 	snprintf(name, sizeof(name), "egress-%s", ifname);
 	err = pins__add(name, l->skel->obj);
-	return err ? err : attach(l, ifname);
+	return err ? err
+		   : tc__attach(&l->place, TC_EGRESS,
+				bpf_program__fd(l->skel->progs.wirewho_egress),
+				if_nametoindex(ifname), ifname);
 }
 
 struct harvest *egress__harvest(struct egress *e)

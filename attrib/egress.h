@@ -2,8 +2,7 @@
 #ifndef WIREWHO_EGRESS_H
 #define WIREWHO_EGRESS_H
 /*
- * What the host sends: a tc egress program an interface, over one shared set of count tables. Attached through tcx
- * (kernel 6.6), else as a clsact filter; other programs stay where they are.
+ * What the host sends: a tc egress program an interface, over one shared set of count tables.
  */
 #include <stdbool.h>
 #include <stdint.h>
