@@ -144,7 +144,7 @@ static void ignore(void *to, const struct harvested *h)
 
 static int open_meter(struct tap *t, const struct setup *s)
 {
-	const struct meter_opts opts = { .mode = XDP_MODE_WANT_NATIVE,
+	const struct meter_opts opts = { .mode = RECEIVE_NATIVE,
 					 .size = { .slots = SLOTS, .overflow = RECORDS },
 					 .match = &s->match,
 					 .match_counts = true,

@@ -13,6 +13,7 @@
 
 /* Our own programs, by name: what a killed run may leave behind. */
 #define METER_NAME "wirewho_meter"
+#define INGRESS_NAME "wirewho_ingress"
 #define EGRESS_NAME "wirewho_egress"
 
 struct program {

@@ -162,35 +162,38 @@ static void clean__xdp(struct leftovers *c, unsigned ifindex, const char *ifname
 
 struct filter_place {
 	unsigned ifindex;
+	bool egress;
 	const struct tc_filter *filter;
 };
 
 static int filter__remove(const void *arg)
 {
 	const struct filter_place *f = arg;
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)f->ifindex, .attach_point = BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)f->ifindex,
+		    .attach_point = f->egress ? BPF_TC_EGRESS : BPF_TC_INGRESS);
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = f->filter->handle,
 		    .priority = f->filter->priority);
 
 	return bpf_tc_detach(&hook, &opts);
 }
 
-static void clean__filters(struct leftovers *c, unsigned ifindex, const char *ifname)
+static void clean__filters(struct leftovers *c, unsigned ifindex, const char *ifname, bool egress)
 {
+	const char *side = egress ? "egress" : "ingress";
 	struct tc_filter list[HOOKS_MAX];
-	int n = hooks__filters(ifindex, true, list);
+	int n = hooks__filters(ifindex, egress, list);
 	char what[TEXT_MAX];
 
 	if (n < 0 && !c->starting) {
-		fail(n, "run as root", "look at the tc filters of %s", ifname);
+		fail(n, "run as root", "look at the tc %s filters of %s", side, ifname);
 		c->failed++;
 	}
 	for (int i = 0; i < n; i++) {
-		struct filter_place place = { ifindex, &list[i] };
+		struct filter_place place = { ifindex, egress, &list[i] };
 
-		snprintf(what, sizeof(what), "tc egress filter %s (id %u, pref %u) on %s",
+		snprintf(what, sizeof(what), "tc %s filter %s (id %u, pref %u) on %s", side,
 			 list[i].program.name, list[i].program.id, list[i].priority, ifname);
-		if (strcmp(list[i].program.name, EGRESS_NAME))
+		if (strcmp(list[i].program.name, egress ? EGRESS_NAME : INGRESS_NAME))
 			leftovers__not_ours(c, what);
 		else
 			leftovers__handle(c, &(struct finding){ .what = what,
@@ -204,7 +207,8 @@ static void clean__filters(struct leftovers *c, unsigned ifindex, const char *if
 void leftovers__of_interface(struct leftovers *c, unsigned ifindex, const char *ifname)
 {
 	clean__xdp(c, ifindex, ifname);
-	clean__filters(c, ifindex, ifname);
+	clean__filters(c, ifindex, ifname, false);
+	clean__filters(c, ifindex, ifname, true);
 }
 
 static bool sees_all_processes(void)

@@ -450,8 +450,9 @@ static void say_start(const struct pipeline *p)
 	size_t n = 0;
 
 	for (i = 0; i < p->opts.links && n < sizeof(names) - 64; i++)
-		n += snprintf(names + n, sizeof(names) - n, "%s%s (XDP %s)", i ? ", " : "",
-			      p->name[i], p->link[i].attach);
+		n += snprintf(names + n, sizeof(names) - n, "%s%s (%s%s)", i ? ", " : "",
+			      p->name[i], p->opts.mode == RECEIVE_TC ? "" : "XDP ",
+			      p->link[i].attach);
 	say(SAY_NOTE,
 	    "watching %s; room for %u IPv4 and %u IPv6 flows a CPU and direction: %llu MiB", names,
 	    harvest__slots(meter__harvest(p->meter), 4),
@@ -459,12 +460,38 @@ static void say_start(const struct pipeline *p)
 	    (unsigned long long)(bytes + (1 << 19)) >> 20);
 }
 
+static bool is_costly(const struct pipeline *p, unsigned link)
+{
+	struct link_facts f;
+
+	return meter__attachment(p->meter, link)->mode == RECEIVE_NATIVE &&
+	       !link__facts(p->name[link], &f) && !strcmp(f.driver, VETH_DRIVER);
+}
+
+/* One line, of however many interfaces. */
+static void say_cost(const struct pipeline *p)
+{
+	unsigned i, first = 0, n = 0;
+	char more[32] = "";
+
+	for (i = p->opts.links; i-- > 0;)
+		if (is_costly(p, i)) {
+			first = i;
+			n++;
+		}
+	if (n > 1)
+		snprintf(more, sizeof(more), " and %u more", n - 1);
+	if (n)
+		say(SAY_NOTE, "%s%s: on a veth native XDP %s; --mode tc does not", p->name[first],
+		    more, VETH_COST);
+}
+
 static void note_attachment(struct pipeline *p, unsigned link)
 {
 	const struct attachment *a = meter__attachment(p->meter, link);
 
 	snprintf(p->link[link].attach, sizeof(p->link[link].attach), "%s, %s",
-		 xdp_mode__name(a->mode), attach_how__name(a->how));
+		 receive_mode__name(a->mode), attach_how__name(a->how));
 }
 
 static int attach_egress(struct pipeline *p, unsigned link)
@@ -849,6 +876,7 @@ int pipeline__open(struct pipeline **out, const struct pipeline_opts *opts)
 		pipeline__close(p);
 		return err;
 	}
+	say_cost(p);
 	say_start(p);
 	p->start = p->harvested = p->reported = now_ns();
 	p->clock_offset = clock_ns(CLOCK_REALTIME) - p->start;

@@ -16,7 +16,7 @@ struct pipeline;
 struct pipeline_opts {
 	const char *const *ifname; /* what to watch */
 	unsigned links;
-	enum xdp_mode mode;
+	enum receive_mode mode;
 	struct chain chain;
 	uint64_t flows; /* slots a CPU and direction; 0: what fits into the default budget */
 	bool hash;      /* the kernel's per-CPU hash as the table */

@@ -12,7 +12,7 @@
 #include "xdp/pin.h"
 #include "xdp/say.h"
 
-const char *const watch_modes[] = { "auto", "native", "generic", NULL };
+const char *const watch_modes[] = { "auto", "native", "generic", "tc", NULL };
 const char *const watch_tables[] = { "wirewho", "hash", NULL };
 
 static void set_verbosity(bool verbose)
@@ -112,6 +112,11 @@ static int compile_matches(struct watch_opts *w)
 
 static int choose_chain(const struct watch_opts *w, struct chain *c)
 {
+	if (w->mode == RECEIVE_TC && (w->priority || w->actions)) {
+		say(SAY_ERROR,
+		    "--priority and --chain-actions give an XDP program its place, and --mode tc attaches none: leave out the one or the other");
+		return -EINVAL;
+	}
 	*c = CHAIN_DEFAULT;
 	c->asked = w->priority || w->actions;
 	if (w->priority)

@@ -30,8 +30,15 @@ extern const char *const watch_tables[];
 		  OPT_LIST, &(w)->matches, \
 		  0,        0, \
 		  NULL }, \
-		{ 0,          "mode",     "MODE", "XDP mode: auto, native or generic", \
-		  OPT_CHOICE, &(w)->mode, 0,      0, \
+		{ 0, \
+		  "mode", \
+		  "MODE", \
+		  "how received packets are counted: by XDP, native where the driver has it (auto), native or generic; or tc: later on " \
+		  "their way, with no XDP program, which spares a veth its segmentation offload; not for capture", \
+		  OPT_CHOICE, \
+		  &(w)->mode, \
+		  0, \
+		  0, \
 		  watch_modes }, \
 		{ 0, \
 		  "priority", \

@@ -15,16 +15,17 @@
 #include "probe.h"
 #include "say.h"
 
-const char *xdp_mode__name(enum xdp_mode mode)
+const char *receive_mode__name(enum receive_mode mode)
 {
-	static const char *const name[] = { "auto", "native", "generic" };
+	static const char *const name[] = { "auto", "native", "generic", "tc" };
 
 	return name[mode];
 }
 
 const char *attach_how__name(enum attach_how how)
 {
-	static const char *const name[] = { "not attached", "dispatcher", "direct" };
+	static const char *const name[] = { "not attached", "dispatcher", "direct", "tcx",
+					    "clsact" };
 
 	return name[how];
 }
@@ -149,33 +150,51 @@ static int load_chained(struct attachment *a, struct bpf_object *obj, const char
 	return 0;
 }
 
-static int load_direct(struct attachment *a, struct bpf_object *obj, const char *name)
+static int load_direct(struct attachment *a, struct bpf_object *obj, const char *name,
+		       const char *kind)
 {
 	int err = bpf_object__load(obj);
 
 	if (err)
 		return fail(err, "run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON",
-			    "load the XDP program for %s", a->ifname);
+			    "load the %s program for %s", kind, a->ifname);
 	a->prog_fd = bpf_program__fd(bpf_object__find_program_by_name(obj, name));
 	a->how = ATTACH_DIRECT;
 	return 0;
 }
 
-int attach__load(struct attachment *a, struct bpf_object *obj, const char *name, const char *ifname,
-		 const struct chain *chain)
+static int find(struct attachment *a, const char *ifname)
 {
 	*a = (struct attachment)ATTACHMENT_NONE;
 	snprintf(a->ifname, sizeof(a->ifname), "%s", ifname);
 	a->ifindex = if_nametoindex(ifname);
-	if (!a->ifindex)
-		return fail(-ENODEV, "`ip link` lists the interfaces of this network namespace",
-			    "find interface %s", ifname);
+	return a->ifindex
+		       ? 0
+		       : fail(-ENODEV, "`ip link` lists the interfaces of this network namespace",
+			      "find interface %s", ifname);
+}
+
+int attach__load(struct attachment *a, struct bpf_object *obj, const char *name, const char *ifname,
+		 const struct chain *chain)
+{
+	int err = find(a, ifname);
+
+	if (err)
+		return err;
 	if (attach__is_chained())
 		return load_chained(a, obj, name, chain);
 	if (chain->asked)
 		say(SAY_NOTE, "%s: no dispatcher, so --priority and --chain-actions change nothing",
 		    ifname);
-	return load_direct(a, obj, name);
+	return load_direct(a, obj, name, "XDP");
+}
+
+int attach__load_tc(struct attachment *a, struct bpf_object *obj, const char *name,
+		    const char *ifname)
+{
+	int err = find(a, ifname);
+
+	return err ? err : load_direct(a, obj, name, "tc ingress");
 }
 
 /* libxdp falls back to a plain attachment by itself, and only a look at the result tells. */
@@ -193,9 +212,9 @@ static void note_plain(const struct attachment *a)
 	xdp_multiprog__close(list);
 }
 
-static int try_mode(struct attachment *a, enum xdp_mode mode)
+static int try_mode(struct attachment *a, enum receive_mode mode)
 {
-	bool generic = mode == XDP_MODE_WANT_GENERIC;
+	bool generic = mode == RECEIVE_GENERIC;
 	LIBBPF_OPTS(bpf_link_create_opts, opts,
 		    .flags = generic ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE);
 
@@ -251,13 +270,13 @@ static int complain(const struct attachment *a, int err)
 			other, a->ifname);
 	else if (err == -EPERM)
 		snprintf(hint, sizeof(hint), "run as root, or with CAP_BPF and CAP_NET_ADMIN");
-	else if (a->mode == XDP_MODE_WANT_NATIVE)
+	else if (a->mode == RECEIVE_NATIVE)
 		snprintf(
 			hint, sizeof(hint),
 			"the driver, or its present MTU, does not take native XDP: try --mode generic");
 	else
 		snprintf(hint, sizeof(hint), "see `wirewho doctor -i %s`", a->ifname);
-	return fail(err, hint, "attach XDP to %s (%s)", a->ifname, xdp_mode__name(a->mode));
+	return fail(err, hint, "attach XDP to %s (%s)", a->ifname, receive_mode__name(a->mode));
 }
 
 static bool worth_generic(int err)
@@ -265,32 +284,49 @@ static bool worth_generic(int err)
 	return !is_taken(err) && err != -EPERM && err != -ENODEV;
 }
 
-int attach__on(struct attachment *a, enum xdp_mode want)
+static int attach_tc(struct attachment *a)
 {
-	int err = try_mode(a, want == XDP_MODE_WANT_GENERIC ? want : XDP_MODE_WANT_NATIVE);
+	int err = tc__attach(&a->tc, TC_INGRESS, a->prog_fd, a->ifindex, a->ifname);
 
-	if (err && want == XDP_MODE_WANT_AUTO && worth_generic(err)) {
+	a->mode = RECEIVE_TC;
+	a->how = err ? ATTACH_NONE : a->tc.clsact ? ATTACH_CLSACT : ATTACH_TCX;
+	return err;
+}
+
+static int attach_xdp(struct attachment *a, enum receive_mode want)
+{
+	int err = try_mode(a, want == RECEIVE_GENERIC ? want : RECEIVE_NATIVE);
+
+	if (err && want == RECEIVE_AUTO && worth_generic(err)) {
 		say(SAY_NOTE,
 		    "%s: native XDP refused (%s): using generic, which costs more for each packet; a "
 		    "smaller MTU or another driver would allow native",
 		    a->ifname, strerror(-err));
-		err = try_mode(a, XDP_MODE_WANT_GENERIC);
+		err = try_mode(a, RECEIVE_GENERIC);
 	}
 	if (err)
 		return complain(a, err);
 	if (a->how == ATTACH_DISPATCHER)
 		note_plain(a);
-	say(SAY_DETAIL, "%s: XDP attached (%s, %s)", a->ifname, xdp_mode__name(a->mode),
-	    attach_how__name(a->how));
 	return 0;
+}
+
+int attach__on(struct attachment *a, enum receive_mode want)
+{
+	int err = want == RECEIVE_TC ? attach_tc(a) : attach_xdp(a, want);
+
+	if (!err)
+		say(SAY_DETAIL, "%s: attached to receive (%s, %s)", a->ifname,
+		    receive_mode__name(a->mode), attach_how__name(a->how));
+	return err;
 }
 
 static int detach_chained(struct attachment *a)
 {
-	bool generic = a->mode == XDP_MODE_WANT_GENERIC;
+	bool generic = a->mode == RECEIVE_GENERIC;
 	int err = 0;
 
-	if (a->mode != XDP_MODE_WANT_AUTO)
+	if (a->mode != RECEIVE_AUTO)
 		err = xdp_program__detach(a->program, a->ifindex,
 					  generic ? XDP_MODE_SKB : XDP_MODE_NATIVE, 0);
 	if (err && if_nametoindex(a->ifname) == a->ifindex)
@@ -308,6 +344,7 @@ int attach__off(struct attachment *a)
 		err = detach_chained(a);
 	if (a->link_fd >= 0)
 		close(a->link_fd);
+	tc__detach(&a->tc);
 	*a = (struct attachment)ATTACHMENT_NONE;
 	return err;
 }

@@ -2,17 +2,20 @@
 #ifndef WIREWHO_ATTACH_H
 #define WIREWHO_ATTACH_H
 /*
- * An XDP program on an interface: through libxdp's dispatcher where the kernel can load one (so that other programs
- * can stand before and after), else directly by a BPF link, which the kernel removes when we die.
+ * The program that counts what an interface receives. XDP: through libxdp's dispatcher where the kernel can load one (so
+ * that other programs can stand before and after), else directly by a BPF link, which the kernel removes when we die. Or a
+ * tc program at ingress, and no XDP program at all.
  */
 #include <net/if.h>
 #include <stdbool.h>
+#include "tc.h"
 
 struct bpf_object;
 
-enum xdp_mode { XDP_MODE_WANT_AUTO, XDP_MODE_WANT_NATIVE, XDP_MODE_WANT_GENERIC };
+/* In which way received packets are counted: by XDP, native where that can be had (auto), or at tc. */
+enum receive_mode { RECEIVE_AUTO, RECEIVE_NATIVE, RECEIVE_GENERIC, RECEIVE_TC };
 
-enum attach_how { ATTACH_NONE, ATTACH_DISPATCHER, ATTACH_DIRECT };
+enum attach_how { ATTACH_NONE, ATTACH_DISPATCHER, ATTACH_DIRECT, ATTACH_TCX, ATTACH_CLSACT };
 
 /* Where our program stands among others, and after which of its verdicts the next one runs. */
 struct chain {
@@ -36,15 +39,16 @@ struct attachment {
 	char ifname[IF_NAMESIZE];
 	unsigned ifindex;
 	enum attach_how how;
-	enum xdp_mode mode; /* what it came to: native or generic */
+	enum receive_mode mode; /* what it came to: never auto */
 	int prog_fd;
 	int link_fd;   /* direct: the BPF link; else -1 */
 	void *program; /* dispatcher: struct xdp_program */
+	struct tc_place tc;
 };
 
 #define ATTACHMENT_NONE \
 	{ \
-		.prog_fd = -1, .link_fd = -1 \
+		.prog_fd = -1, .link_fd = -1, .tc = TC_PLACE_NONE \
 	}
 
 /* Whether ours will stand in libxdp's dispatcher. Where it cannot be had, says so once a run. */
@@ -56,10 +60,12 @@ bool attach__is_chained(void);
  */
 int attach__load(struct attachment *a, struct bpf_object *obj, const char *name, const char *ifname,
 		 const struct chain *chain);
+int attach__load_tc(struct attachment *a, struct bpf_object *obj, const char *name,
+		    const char *ifname); /* the same for a tc program */
 /* Attaches in the wanted mode; auto tries native first and says when it had to take generic. */
-int attach__on(struct attachment *a, enum xdp_mode want);
+int attach__on(struct attachment *a, enum receive_mode want);
 int attach__off(struct attachment *a); /* fine on one that is not attached */
 
-const char *xdp_mode__name(enum xdp_mode mode);
+const char *receive_mode__name(enum receive_mode mode);
 const char *attach_how__name(enum attach_how how);
 #endif

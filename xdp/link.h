@@ -19,4 +19,9 @@ int link__facts(const char *ifname, struct link_facts *out); /* 0 or -errno, not
 int link__usable(const char *ifname, struct link_facts *out);
 /* The cookie of the current network namespace (SO_NETNS_COOKIE, since 5.14); 0 where the kernel has none. */
 uint64_t link__netns(void);
+
+/* What a native XDP program on a veth comes to, before it has done anything (veth_xdp_set() in drivers/net/veth.c). */
+#define VETH_DRIVER "veth"
+#define VETH_COST \
+	"turns off segmentation offload at the peer and has each packet copied, which makes local bulk transfers slower"
 #endif

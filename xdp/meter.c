@@ -14,13 +14,16 @@
 #include "probe.h"
 #include "say.h"
 #include "without_call.h"
+#include "xdp/ingress.skel.h"
 #include "xdp/meter.skel.h"
 
 #define PROGRAM "wirewho_meter"
+#define TC_PROGRAM "wirewho_ingress"
 #define SLICE_RING (1u << 20)
 
 struct metered {
 	struct meter_bpf *skel;
+	struct ingress_bpf *tc; /* in its place: RECEIVE_TC */
 	struct attachment attachment;
 	struct link_facts facts;
 	int sockets; /* XSKMAP */
@@ -129,6 +132,8 @@ static void close_link(struct metered *l)
 	attach__off(&l->attachment);
 	meter_bpf__destroy(l->skel);
 	l->skel = NULL;
+	ingress_bpf__destroy(l->tc);
+	l->tc = NULL;
 	close_fd(&l->sockets);
 	if (l->credit)
 		munmap(l->credit, l->credit_bytes);
@@ -153,7 +158,7 @@ void meter__close(struct meter *m)
 	free(m);
 }
 
-static void set_constants(const struct meter *m, struct metered *l, unsigned number)
+static void set_constants(const struct meter *m, struct metered *l, uint16_t number)
 {
 	l->skel->rodata->link_number = number;
 	l->skel->rodata->link_raw = l->facts.raw;
@@ -224,12 +229,17 @@ static int lend_samples(struct meter *m, struct metered *l)
 	return err;
 }
 
+static struct bpf_object *object(const struct metered *l)
+{
+	return l->tc ? l->tc->obj : l->skel->obj;
+}
+
 static int pin_link(const struct metered *l, const char *ifname)
 {
 	char name[sizeof("meter-") + IF_NAMESIZE];
 
 	snprintf(name, sizeof(name), "meter-%s", ifname);
-	return pins__add(name, l->skel->obj);
+	return pins__add(name, object(l));
 }
 
 /*
@@ -277,6 +287,34 @@ static struct meter_bpf *open_unstamped(void)
 	return skel;
 }
 
+static int open_xdp(struct meter *m, struct metered *l, uint16_t number, const char *ifname)
+{
+	l->skel = must_not_stamp(m, ifname) ? open_unstamped() : meter_bpf__open();
+	if (!l->skel)
+		return fail(-errno, NULL, "open the XDP program");
+	set_constants(m, l, number);
+	return lend_samples(m, l);
+}
+
+static int open_tc(const struct meter *m, struct metered *l, uint16_t number)
+{
+	l->tc = ingress_bpf__open();
+	if (!l->tc)
+		return fail(-errno, NULL, "open the tc ingress program");
+	l->tc->rodata->link_number = number;
+	l->tc->rodata->link_raw = l->facts.raw;
+	l->tc->rodata->match_counts = m->opts.match_counts;
+	if (m->opts.match)
+		l->tc->rodata->match = *m->opts.match;
+	return 0;
+}
+
+static int load(const struct meter *m, struct metered *l, const char *ifname)
+{
+	return l->tc ? attach__load_tc(&l->attachment, object(l), TC_PROGRAM, ifname)
+		     : attach__load(&l->attachment, object(l), PROGRAM, ifname, &m->opts.chain);
+}
+
 static int open_link(struct meter *m, uint16_t number, const char *ifname)
 {
 	struct metered *l = &m->link[number];
@@ -288,17 +326,13 @@ static int open_link(struct meter *m, uint16_t number, const char *ifname)
 	err = link__usable(ifname, &l->facts);
 	if (err)
 		return err;
-	l->skel = must_not_stamp(m, ifname) ? open_unstamped() : meter_bpf__open();
-	if (!l->skel)
-		return fail(-errno, NULL, "open the XDP program");
-	set_constants(m, l, number);
-	err = lend_samples(m, l);
+	err = m->opts.mode == RECEIVE_TC ? open_tc(m, l, number) : open_xdp(m, l, number, ifname);
 	if (!err)
-		err = harvest__lend(m->harvest, l->skel->obj);
+		err = harvest__lend(m->harvest, object(l));
 	if (!err && m->opts.lend)
-		err = m->opts.lend(m->opts.lend_to, l->skel->obj);
+		err = m->opts.lend(m->opts.lend_to, object(l));
 	if (!err)
-		err = attach__load(&l->attachment, l->skel->obj, PROGRAM, ifname, &m->opts.chain);
+		err = load(m, l, ifname);
 	if (!err)
 		err = pin_link(l, ifname);
 	return err;
@@ -336,7 +370,7 @@ int meter__renew(struct meter *m, uint16_t link, const char *ifname)
 /* Generic XDP runs one queue on several CPUs, and each frame is a poll of its own. */
 static bool by_poll(const struct metered *l)
 {
-	return l->attachment.mode == XDP_MODE_WANT_NATIVE;
+	return l->attachment.mode == RECEIVE_NATIVE;
 }
 
 static int tell_mode(const struct metered *l)
@@ -354,7 +388,7 @@ int meter__attach(struct meter *m, uint16_t link)
 {
 	int err = attach__on(&m->link[link].attachment, m->opts.mode);
 
-	return err ? err : tell_mode(&m->link[link]);
+	return err || m->opts.mode == RECEIVE_TC ? err : tell_mode(&m->link[link]);
 }
 
 void meter__detach(struct meter *m)

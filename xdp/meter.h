@@ -2,8 +2,8 @@
 #ifndef WIREWHO_METER_H
 #define WIREWHO_METER_H
 /*
- * The meter: one XDP program an interface over one shared set of count tables. Open, add interfaces, attach,
- * harvest, detach.
+ * The meter: one program an interface over one shared set of count tables, XDP or (RECEIVE_TC) at tc ingress. Open, add
+ * interfaces, attach, harvest, detach.
  */
 #include <net/if.h>
 #include <stdbool.h>
@@ -16,12 +16,12 @@
 struct bpf_object;
 
 struct meter_opts {
-	enum xdp_mode mode;
+	enum receive_mode mode;
 	struct chain chain;
 	struct harvest_size size;
 	const struct match *match; /* NULL: none */
 	bool match_counts;         /* what does not match is not counted as a flow */
-	struct sampling sampling;  /* mode 0: none */
+	struct sampling sampling;  /* mode 0: none; by XDP only */
 	uint32_t
 		slice_ring; /* copy: bytes of ring buffer a CPU, a power of two of pages; 0: 1 MiB */
 	/* NULL, or gives the caller's maps to each program before it is loaded; 0 or -errno */

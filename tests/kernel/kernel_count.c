@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * kernel_count: counts Ethernet frames four times: by the parser in user space, by the XDP program, by the tc egress
- * program, and by the latter with the outer VLAN tag beside the frame. The programs run in the kernel
+ * kernel_count: counts Ethernet frames five times: by the parser in user space, by the XDP program, by the tc egress
+ * program, and by that and the tc ingress program with the outer VLAN tag beside the frame. The programs run in the kernel
  * (BPF_PROG_TEST_RUN). Standard input is the frames, each a length (32 bits, host order) and its bytes; a length of
  * END_OF_CAPTURE asks for what was counted since the last. On standard output, separated by tabs:
  *
- *   user|xdp|tc|tc_beside flow PROTOCOL SOURCE PORT DESTINATION PORT PACKETS BYTES MARKS
- *   user|xdp|tc|tc_beside reason NAME PACKETS BYTES
- *   xdp|tc|tc_beside refused PACKETS        those no test run takes, counted in user space instead
+ *   user|xdp|tc|tc_beside|tc_ingress flow PROTOCOL SOURCE PORT DESTINATION PORT PACKETS BYTES MARKS
+ *   user|xdp|tc|tc_beside|tc_ingress reason NAME PACKETS BYTES
+ *   xdp|tc|tc_beside|tc_ingress refused PACKETS        those no test run takes, counted in user space instead
  *   end
  *
  * Exit code 77 where the kernel does not let us run programs.
@@ -27,6 +27,7 @@
 #include "xdp/say.h"
 #include "attrib/egress.skel.h" /* after the types they speak of */
 #include "tests/kernel/front.skel.h"
+#include "xdp/ingress.skel.h"
 #include "xdp/meter.skel.h"
 
 #define END_OF_CAPTURE UINT32_MAX
@@ -70,13 +71,14 @@ struct counter {
 	struct counts counts;
 };
 
-enum { USER, XDP, TC, TC_BESIDE, COUNTERS };
+enum { USER, XDP, TC, TC_BESIDE, INGRESS, COUNTERS };
 
 struct counting {
 	struct counter counter[COUNTERS];
 	struct meter_bpf *meter;
 	struct egress_bpf *egress[2];
-	struct front_bpf *front[2];
+	struct ingress_bpf *ingress;
+	struct front_bpf *front[3];
 };
 
 /* ---- what was counted ---- */
@@ -289,15 +291,19 @@ static int open_meter(struct counting *all)
 }
 
 /* The counter's program is the one in front, which calls the one under test. */
-static int put_in_front(struct counter *c, struct front_bpf *skel, bool beside)
+static int put_in_front(struct counting *all, int which)
 {
+	struct front_bpf *skel = all->front[which - TC] = front_bpf__open();
+	struct counter *c = &all->counter[which];
 	uint32_t first = 0;
 
-	skel->rodata->tag_beside = beside;
+	if (!skel)
+		return -errno;
+	skel->rodata->tag_beside = which != TC;
 	if (front_bpf__load(skel))
-		return fail(-errno, NULL, "load the program in front of wirewho_egress");
+		return fail(-errno, NULL, "load the program in front of %s", c->name);
 	if (bpf_map_update_elem(bpf_map__fd(skel->maps.next), &first, &c->fd, BPF_ANY))
-		return fail(-errno, NULL, "let it call wirewho_egress");
+		return fail(-errno, NULL, "let it call %s", c->name);
 	c->fd = bpf_program__fd(skel->progs.front);
 	return 0;
 }
@@ -305,14 +311,25 @@ static int put_in_front(struct counter *c, struct front_bpf *skel, bool beside)
 static int open_egress(struct counting *all, int which)
 {
 	struct egress_bpf *skel = all->egress[which - TC] = egress_bpf__open();
-	struct front_bpf *front = all->front[which - TC] = front_bpf__open();
 	int err;
 
-	if (!skel || !front)
+	if (!skel)
 		return -errno;
 	skel->rodata->link_number = LINK;
 	err = load(&all->counter[which], skel->obj, "wirewho_egress");
-	return err ? err : put_in_front(&all->counter[which], front, which == TC_BESIDE);
+	return err ? err : put_in_front(all, which);
+}
+
+static int open_ingress(struct counting *all)
+{
+	int err;
+
+	all->ingress = ingress_bpf__open();
+	if (!all->ingress)
+		return -errno;
+	all->ingress->rodata->link_number = LINK;
+	err = load(&all->counter[INGRESS], all->ingress->obj, "wirewho_ingress");
+	return err ? err : put_in_front(all, INGRESS);
 }
 
 static int open_all(struct counting *all)
@@ -323,6 +340,8 @@ static int open_all(struct counting *all)
 		err = open_egress(all, TC);
 	if (!err)
 		err = open_egress(all, TC_BESIDE);
+	if (!err)
+		err = open_ingress(all);
 	return err;
 }
 
@@ -331,10 +350,11 @@ static void close_all(struct counting *all)
 	int i;
 
 	meter_bpf__destroy(all->meter);
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < 3; i++)
 		front_bpf__destroy(all->front[i]);
+	for (i = 0; i < 2; i++)
 		egress_bpf__destroy(all->egress[i]);
-	}
+	ingress_bpf__destroy(all->ingress);
 	for (i = 0; i < COUNTERS; i++) {
 		harvest__close(all->counter[i].harvest);
 		counts__clear(&all->counter[i].counts);
@@ -350,6 +370,8 @@ int main(void)
 			[TC] = { .name = "tc", .passes = TC_PASSES, .longest = TC_LONGEST },
 			[TC_BESIDE] = { .name = "tc_beside", .passes = TC_PASSES,
 					.longest = TC_LONGEST },
+			[INGRESS] = { .name = "tc_ingress", .passes = TC_PASSES,
+				      .longest = TC_LONGEST },
 		},
 	};
 	int err;

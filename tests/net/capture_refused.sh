@@ -32,6 +32,7 @@ capture "no such way to sample" 2 'tap, inline, copy' -i $SRV_IF --sample all
 capture "no expression" 2 'prot' -i $SRV_IF 'tcp prot 80'
 capture "no queues" 2 'queues' -i $SRV_IF --queues 0
 capture "snaplen too large" 2 'snaplen' -i $SRV_IF -s 262145
+capture "no XDP program to take packets by" 2 '--mode auto, native or generic' -i $SRV_IF --mode tc
 capture "twice the same" 2 'twice' -i $SRV_IF -i $SRV_IF
 
 # cannot be done

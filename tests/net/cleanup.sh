@@ -28,9 +28,11 @@ leave_behind() {
     must ip -n "$SRV" link set dev $SRV_IF xdpgeneric object "$OBJECTS/xdp/meter.bpf.o" section xdp.frags
     must ip -n "$CLI" link set dev $CLI_IF xdpdrv object "$OBJECTS/xdp/meter.bpf.o" section xdp.frags
     # shellcheck disable=SC2016 # for the shell inside
-    must srv sh -c 'mount -t bpf bpf /sys/fs/bpf && bpftool prog load "$1" /sys/fs/bpf/e type classifier &&
-        tc filter add dev "$2" egress prio 5 bpf da object-pinned /sys/fs/bpf/e' sh \
-        "$OBJECTS/attrib/egress.bpf.o" $SRV_IF
+    must srv sh -c 'mount -t bpf bpf /sys/fs/bpf && bpftool prog load "$2" /sys/fs/bpf/i type classifier &&
+        bpftool prog load "$3" /sys/fs/bpf/e type classifier &&
+        tc filter add dev "$1" ingress prio 5 bpf da object-pinned /sys/fs/bpf/i &&
+        tc filter add dev "$1" egress prio 5 bpf da object-pinned /sys/fs/bpf/e' sh \
+        $SRV_IF "$OBJECTS/xdp/ingress.bpf.o" "$OBJECTS/attrib/egress.bpf.o"
 }
 
 clean=$(all_hooks)
@@ -38,6 +40,7 @@ leave_behind
 stale=$(all_hooks)
 lacks "what hangs on the interfaces before cleanup" "$clean" wirewho_
 contains "what was left behind" "$stale" wirewho_egress
+contains "what was left behind" "$stale" wirewho_ingress
 
 said=$(srv "$WIREWHO" cleanup --dry-run)
 is "the exit code of a dry run" $? 0
@@ -50,9 +53,10 @@ is "the exit code" $? 0
 contains "what cleanup says" "$said" "removed   XDP program wirewho_meter (id "
 contains "what cleanup says" "$said" "generic) on $SRV_IF"
 contains "what cleanup says" "$said" "removed   tc egress filter wirewho_egress (id "
+contains "what cleanup says" "$said" "removed   tc ingress filter wirewho_ingress (id "
 contains "what cleanup says" "$said" "other_xdp (id "
 contains "what cleanup says" "$said" "other_tc (id "
-is "how many things it removed" "$(grep -c ^removed <<<"$said")" 2
+is "how many things it removed" "$(grep -c ^removed <<<"$said")" 3
 is "what hangs on the server's interfaces afterwards" "$(hooks "$SRV" $SRV_IF; hooks "$SRV" other0)" "$foreign"
 
 # It reaches no further than its own network namespace.
@@ -79,7 +83,7 @@ cat >"$TMP/pins" <<-'END'
 	find "$1/bpffs" /sys/fs/bpf -mindepth 1 ! -name '*.debug' | sort
 END
 pins=$(srv sh "$TMP/pins" "$TMP" "$WIREWHO" "$TMP/other.o") || wrong "cleaning pins failed: $pins"
-is "pins after a dry run" "$(head -n 1 <<<"$pins")" 5
+is "pins after a dry run" "$(head -n 1 <<<"$pins")" 6
 contains "what cleanup says of pins" "$pins" "removed   pinned map $TMP/bpffs/wirewho/maps/m (id "
 contains "what cleanup says of pins" "$pins" "removed   pinned program /sys/fs/bpf/wirewho/p/other_xdp (id "
 is "what is left on the bpffs" "$(grep ^/ <<<"$pins" | tr '\n' ' ')" "/sys/fs/bpf/other /sys/fs/bpf/other/wirewho "

@@ -305,7 +305,7 @@ wrk__run() {
     [ "$WW_FAILED" -eq "$failed" ]
 }
 
-# Somebody else's programs, called other_xdp and other_tc, that let everything pass.
+# Somebody else's programs: other_xdp and other_tc let everything pass, other_drop nothing.
 other__build() {
     need clang
     [ ! -e "$TMP/other.o" ] || return 0
@@ -314,6 +314,7 @@ other__build() {
 	#include <bpf/bpf_helpers.h>
 	SEC("xdp") int other_xdp(struct xdp_md *ctx) { return 2; }
 	SEC("tc") int other_tc(struct __sk_buff *skb) { return -1; }
+	SEC("classifier") int other_drop(struct __sk_buff *skb) { return 2; }
 	char _license[] SEC("license") = "GPL";
 	END
     must clang -O2 -g -target bpf -I"/usr/include/$(gcc -print-multiarch)" -c -o "$TMP/other.o" "$TMP/other.c"

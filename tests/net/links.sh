@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # Interfaces go down and up, get another name, MTU and number of queues, are deleted and made again while we watch: each is
-# said, none ends the run, and every packet is counted once. A second interface goes on meanwhile.
+# said, none ends the run, and every packet is counted once. A second interface goes on meanwhile. Two runs watch at the same
+# time, by XDP and by tc.
 . "$(dirname "$0")/lib.sh"
 
 net__pair 1
@@ -17,14 +18,21 @@ cat >"$TMP/send.py" <<-'END'
 	    s.sendto(b"x" * 100, (sys.argv[1], 9))
 END
 send() { must cli python3 "$TMP/send.py" "$1" "$2"; }
-said() { eventually 5 grep -q -- "$1" "$WW_ERR" || wrong "nothing said of '$1': $(cat "$WW_ERR")"; }
+said() {
+    local err
+    for err in "$XDP_ERR" "$WW_ERR"; do
+        eventually 5 grep -q -- "$1" "$err" || wrong "nothing said of '$1': $(cat "$err")"
+    done
+}
 # datagrams LINK: UDP packets to port 9 received there, by the records
 datagrams() {
     jq -s "[.[] | select(.event.kind == \"metric\" and .observer.ingress.interface.name == \"$1\") |
-        (.source, .destination | select(.port != 9) | .packets)] | add // 0" "$TMP/flows"
+        (.source, .destination | select(.port != 9) | .packets)] | add // 0" "$flows"
 }
 
-ww__start "$SRV" run -i $SRV_IF -i ww-srv2 --jsonl "$TMP/flows" --interval 1
+ww__start "$SRV" run -i $SRV_IF -i ww-srv2 --jsonl "$TMP/xdp" --interval 1
+xdp_pid=$WW_PID XDP_ERR=$WW_ERR
+ww__start "$SRV" run -i $SRV_IF -i ww-srv2 --jsonl "$TMP/tc" --interval 1 --mode tc
 send $SRV4 100
 send 10.78.0.1 1000
 
@@ -63,10 +71,14 @@ said "ww-srv2 has 1 receive queue now (was 2)"
 net__wait "$SRV" ww-srv2 "$CLI" ww-cli2
 send 10.78.0.1 4000
 ww__stop
+WW_PID=$xdp_pid WW_ERR=$XDP_ERR ww__stop
 
-# The run ended by our own signal, and the ledger is whole: former lives of the interface are in it.
-is "lines of the ledger that do not close" "$(ledger "$TMP/flows" '[.lines[] | select(.difference != 0 or .difference_bytes != 0)] | length')" 0
-is "lines of the ledger" "$(ledger "$TMP/flows" '[.lines[].interface] | unique | join(" ")')" "$SRV_IF ww-srv2"
-is "datagrams on the interface that came and went" "$(($(datagrams $SRV_IF) + $(datagrams ww-new)))" 1500
-is "datagrams on the other" "$(datagrams ww-srv2)" 7000
-at_least "packets under the new name" "$(datagrams ww-new)" 200
+# The runs ended by our own signal, and the ledgers are whole: former lives of the interface are in them.
+for flows in "$TMP/xdp" "$TMP/tc"; do
+    how=${flows##*/}
+    is "$how: lines of the ledger that do not close" "$(ledger "$flows" '[.lines[] | select(.difference != 0 or .difference_bytes != 0)] | length')" 0
+    is "$how: lines of the ledger" "$(ledger "$flows" '[.lines[].interface] | unique | join(" ")')" "$SRV_IF ww-srv2"
+    is "$how: datagrams on the interface that came and went" "$(($(datagrams $SRV_IF) + $(datagrams ww-new)))" 1500
+    is "$how: datagrams on the other" "$(datagrams ww-srv2)" 7000
+    at_least "$how: packets under the new name" "$(datagrams ww-new)" 200
+done

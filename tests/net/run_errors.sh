@@ -15,8 +15,8 @@ refused() {
     shift 3
     srv timeout 10 "$@" >"$TMP/out" 2>"$TMP/err" </dev/null
     is "$what: the exit code" $? "$code"
-    # that there is no dispatcher is a note of its own, and true
-    said=$(grep -v -e "libxdp's dispatcher cannot be loaded" -e '^wirewho: watching' "$TMP/err")
+    # that there is no dispatcher, and what a veth costs, are notes of their own, and true
+    said=$(grep -v -e "libxdp's dispatcher cannot be loaded" -e 'on a veth native XDP' -e '^wirewho: watching' "$TMP/err")
     contains "$what: the message" "$said" "$part"
     # a picture of where an expression is wrong may follow, indented
     is "$what: the number of lines" "$(echo "$said" | grep -vc '^wirewho:   ')" 1
@@ -33,6 +33,7 @@ run "unknown option" 2 '--frobnicate' -i $SRV_IF --jsonl - --frobnicate
 run "interval of zero" 2 'interval' -i $SRV_IF --jsonl - --interval 0
 run "interval of five words" 2 'interval' -i $SRV_IF --jsonl - --interval 5s
 run "unknown mode" 2 'mode' -i $SRV_IF --jsonl - --mode fast
+run "a place among XDP programs at tc" 2 '--mode tc attaches none' -i $SRV_IF --jsonl - --mode tc --priority 10
 run "an argument too many" 2 'eth7' -i $SRV_IF --jsonl - eth7
 run "the same interface twice" 2 'twice' -i $SRV_IF -i $SRV_IF --jsonl -
 run "an expression that is none" 2 'prot' -i $SRV_IF --jsonl - --match 'tcp prot 80'

@@ -13,18 +13,19 @@ other_tc "$SRV" $SRV_IF egress 7
 other_tc "$SRV" $SRV_IF ingress 8
 before=$(hooks "$SRV" $SRV_IF; hooks "$SRV" other0)
 
-for signal in KILL SEGV; do
-    ww__start "$SRV" run -i $SRV_IF --interval 1 --jsonl "$TMP/flows"
+for how in "KILL auto" "SEGV auto" "KILL tc"; do
+    signal=${how% *}
+    ww__start "$SRV" run -i $SRV_IF --mode "${how#* }" --interval 1 --jsonl "$TMP/flows"
     holds=$(ww__holds)
     contains "what wirewho holds" "$holds" "prog "
     wrk__run "$CLI" 4 32 http://$SRV4/small &
     load=$!
     sleep 2
     { kill -$signal "$WW_PID"; wait "$WW_PID"; } 2>/dev/null
-    wait $load || wrong "requests failed when wirewho got SIG$signal"
+    wait $load || wrong "requests failed when wirewho got SIG$how"
     must srv "$WIREWHO" cleanup
-    eventually 5 ww__released "$holds" || wrong "after SIG$signal this is still loaded: $(ww__left "$holds")"
-    is "what hangs on the interfaces after SIG$signal" "$(hooks "$SRV" $SRV_IF; hooks "$SRV" other0)" "$before"
+    eventually 5 ww__released "$holds" || wrong "after SIG$how this is still loaded: $(ww__left "$holds")"
+    is "what hangs on the interfaces after SIG$how" "$(hooks "$SRV" $SRV_IF; hooks "$SRV" other0)" "$before"
 done
 
 # once more, as if nothing had been

@@ -6,8 +6,8 @@
     tests/offline/kernel.py [SEED]
 
 Frames: every one of the corpus, capture by capture; one of every kind under every stack of tags, whole and cut at every
-byte; and mutations of all. tests/kernel/kernel_count counts them by the XDP program, by the tc egress program, by that
-one with the outer tag beside the frame, and by parse.h in user space: each flow and each reason must be the same, in
+byte; and mutations of all. tests/kernel/kernel_count counts them by the XDP program, by the tc egress program, by that one
+and the tc ingress program with the outer tag beside the frame, and by parse.h in user space: each flow and each reason must be the same, in
 packets, bytes and marks. The oracle must say the same by class of reason (the third column of REASONS in xdp/flow.h).
 """
 import ipaddress
@@ -25,7 +25,7 @@ from corpus import TOP, classes  # noqa: E402
 
 OUT = os.environ.get("OUT", ".build")
 END_OF_CAPTURE = struct.pack("=I", 0xFFFFFFFF)
-PROGRAMS = ("xdp", "tc", "tc_beside")
+PROGRAMS = ("xdp", "tc", "tc_beside", "tc_ingress")
 MUTATED = 30000
 
 

@@ -151,7 +151,7 @@ static int serve(struct capture *c, unsigned link)
 		.ifname = c->opts->ifname[link],
 		.driver = c->facts[link].driver,
 		.link = link,
-		.generic = meter__attachment(c->meter, link)->mode == XDP_MODE_WANT_GENERIC,
+		.generic = meter__attachment(c->meter, link)->mode == RECEIVE_GENERIC,
 		.mtu = c->facts[link].mtu,
 		.queues = queues_of(c, link),
 		.sockets_fd = meter__sockets_fd(c->meter, link),
@@ -165,7 +165,7 @@ static int serve(struct capture *c, unsigned link)
 /* Generic XDP stands in the stack itself: it would see what is put back, and take it again, and again. */
 static int check_inline(const struct capture *c, const struct attachment *a)
 {
-	if (a->mode == XDP_MODE_WANT_GENERIC)
+	if (a->mode == RECEIVE_GENERIC)
 		return fail(-EOPNOTSUPP, "--sample copy works there",
 			    "sample %s inline: it needs native XDP, and this is generic",
 			    a->ifname);

@@ -30,7 +30,7 @@ struct capture_opts {
 	const char *path; /* "-": stdout */
 	const struct match *match;
 	const char *expression; /* the same, for the reader of the file */
-	enum xdp_mode mode;
+	enum receive_mode mode;
 	struct chain chain;
 	enum sample_mode sample;
 	uint32_t rate, flow_rate; /* one in so many matching packets, flows; 0 and 1: all */

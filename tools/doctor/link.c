@@ -143,6 +143,12 @@ static void check__mtu(struct doctor *d, const struct link *l)
 		     l->facts.mtu, l->features_known ? "does not take" : "may not take");
 }
 
+/* The driver is known by its name only. */
+static bool costs_peer(const struct link *l)
+{
+	return !strcmp(l->facts.driver, VETH_DRIVER);
+}
+
 static void check__modes(struct doctor *d, const struct link *l)
 {
 	if (!l->features_known)
@@ -154,11 +160,13 @@ static void check__modes(struct doctor *d, const struct link *l)
 			d, DOCTOR_NOTE, "XDP modes", NULL,
 			"the driver has no native XDP: generic is used, which costs more for each packet");
 	else
-		doctor__find(d, DOCTOR_OK, "XDP modes", NULL, "native%s%s%s",
+		doctor__find(d, costs_peer(l) ? DOCTOR_NOTE : DOCTOR_OK, "XDP modes",
+			     costs_peer(l) ? "--mode tc (run, top, trace packets)" : NULL,
+			     "native%s%s%s%s",
 			     l->features & XDP_FRAGS ? ", frames in several pieces" : "",
 			     l->features & XDP_REDIRECT_OUT ? ", redirect" : "",
-			     l->features & XDP_ZEROCOPY ? ", zero-copy AF_XDP"
-							: "; AF_XDP by copy");
+			     l->features & XDP_ZEROCOPY ? ", zero-copy AF_XDP" : "; AF_XDP by copy",
+			     costs_peer(l) ? "; on a veth native XDP " VETH_COST : "");
 }
 
 static void check__offloads(struct doctor *d, const struct link *l)
@@ -321,11 +329,11 @@ static void check__xdp(struct doctor *d, struct link *l)
 }
 
 /* Our filter, without its owner. */
-static bool is_stale(const struct tc_filter *f)
+static bool is_stale(const struct tc_filter *f, bool egress)
 {
 	char holder[64];
 
-	return !strcmp(f->program.name, EGRESS_NAME) &&
+	return !strcmp(f->program.name, egress ? EGRESS_NAME : INGRESS_NAME) &&
 	       !hooks__holder(HELD_PROGRAM, f->program.id, holder, sizeof(holder));
 }
 
@@ -341,7 +349,7 @@ static void check__tc(struct doctor *d, const struct link *l, bool egress)
 
 	for (int i = 0; i < n; i++) {
 		clsact[i] = filters[i].program;
-		stale |= is_stale(&filters[i]);
+		stale |= is_stale(&filters[i], egress);
 	}
 	programs__text(tcx, links > 0 ? (unsigned)links : 0, a, sizeof(a));
 	programs__text(clsact, n > 0 ? (unsigned)n : 0, b, sizeof(b));

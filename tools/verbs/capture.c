@@ -136,6 +136,9 @@ static int check(const struct capture_verb *v)
 		say(SAY_ERROR, "capture needs an interface: -i IF; `ip link` lists them");
 	else if (!v->path)
 		say(SAY_ERROR, "capture needs a file: -w FILE, or -w - for standard output");
+	else if (v->watch.mode == RECEIVE_TC)
+		say(SAY_ERROR,
+		    "capture takes packets by an XDP program, and --mode tc attaches none: --mode auto, native or generic");
 	else if (v->no_owners && capture_filter__wants_owner(&v->filter))
 		say(SAY_ERROR,
 		    "--pid, --comm, --user and --cgroup need owners: leave --no-owners out");
