@@ -31,6 +31,7 @@ is "the verdict on the link" "$(found $SRV_IF link)" ok
 contains "the link" "$(found $SRV_IF link fact)" "MTU 1500, driver veth, kind veth, 2 receive queues"
 modes=$(found $SRV_IF 'XDP modes' fact)
 case $modes in *'does not tell'*) ;; *) contains "the modes" "$modes" "native, frames in several pieces" ;; esac
+contains "what it says to do about native XDP on a veth" "$(found $SRV_IF 'XDP modes' fix)" "--mode tc"
 contains "the addresses" "$(found $SRV_IF addresses fact)" "$SRV4"
 is "what is said of XDP" "$(found $SRV_IF XDP fact)" "no program attached"
 contains "the help" "$(srv "$WIREWHO" doctor --help)" "usage: wirewho doctor"

@@ -82,7 +82,7 @@ ww__stop
 is "--comm: names, and datagrams" "$(jq -r 'select(.event.kind == "metric") | .process.name' "$TMP/whom" | sort -u) $(
     summed "$TMP/whom" true | cut -d ' ' -f 3,4)" "python3 100 4300"
 at_least "--comm: packets of others in the ledger" "$(ledger "$TMP/whom" '[.lines[].seen.packets] | add')" 1000
-for wrong in "--no-owners -p 1" "--no-owners --comm x" "--comm 0123456789abcdef" "-u no-such-user" "--cgroup relative" "1 2 3"; do
+for wrong in "--no-owners --by process" "--no-owners -p 1" "--no-owners --comm x" "--comm 0123456789abcdef" "-u no-such-user" "--cgroup relative" "1 2 3"; do
     # shellcheck disable=SC2086 # words
     "$WIREWHO" trace packets -i lo $wrong >"$TMP/out" 2>&1
     is "the exit code of trace packets $wrong" $? 2

@@ -39,6 +39,8 @@ enum {
 /* A frame in one piece has at most a page, less 256 bytes of headroom and 320 of bookkeeping, less its header. */
 #define MTU_ONE_PIECE 3506
 
+#define TC_INSTEAD "--mode tc (run, top, trace packets)"
+
 struct link {
 	const char *name;
 	struct link_facts facts;
@@ -151,22 +153,24 @@ static bool costs_peer(const struct link *l)
 
 static void check__modes(struct doctor *d, const struct link *l)
 {
+	const char *fix = costs_peer(l) ? TC_INSTEAD : NULL;
+	const char *cost = costs_peer(l) ? "; on a veth native XDP " VETH_COST : "";
+
 	if (!l->features_known)
 		doctor__find(
-			d, DOCTOR_NOTE, "XDP modes", NULL,
-			"this kernel does not tell what drivers can do: native is tried first, then generic");
+			d, DOCTOR_NOTE, "XDP modes", fix,
+			"this kernel does not tell what drivers can do: native is tried first, then generic%s",
+			cost);
 	else if (!native(l))
 		doctor__find(
-			d, DOCTOR_NOTE, "XDP modes", NULL,
+			d, DOCTOR_NOTE, "XDP modes", TC_INSTEAD,
 			"the driver has no native XDP: generic is used, which costs more for each packet");
 	else
-		doctor__find(d, costs_peer(l) ? DOCTOR_NOTE : DOCTOR_OK, "XDP modes",
-			     costs_peer(l) ? "--mode tc (run, top, trace packets)" : NULL,
-			     "native%s%s%s%s",
+		doctor__find(d, fix ? DOCTOR_NOTE : DOCTOR_OK, "XDP modes", fix, "native%s%s%s%s",
 			     l->features & XDP_FRAGS ? ", frames in several pieces" : "",
 			     l->features & XDP_REDIRECT_OUT ? ", redirect" : "",
 			     l->features & XDP_ZEROCOPY ? ", zero-copy AF_XDP" : "; AF_XDP by copy",
-			     costs_peer(l) ? "; on a veth native XDP " VETH_COST : "");
+			     cost);
 }
 
 static void check__offloads(struct doctor *d, const struct link *l)
@@ -176,7 +180,8 @@ static void check__offloads(struct doctor *d, const struct link *l)
 	bool tso = ask_ethtool(l->name, ETHTOOL_GTSO, 1);
 	char fix[96];
 
-	snprintf(fix, sizeof(fix), "ethtool -K %s %s off", l->name, lro ? "lro" : "gro");
+	snprintf(fix, sizeof(fix), "ethtool -K %s %s off%s", l->name, lro ? "lro" : "gro",
+		 lro ? "" : ", or " TC_INSTEAD);
 	if (lro)
 		doctor__find(
 			d, DOCTOR_NOTE, "offloads", fix,

@@ -35,6 +35,7 @@ static const struct usage usage = {
 };
 
 static const char *const by_names[] = { "process", "port", NULL };
+enum { BY_UNSAID = -1, BY_PROCESS, BY_PORT };
 
 struct packets_opts {
 	struct watch_opts watch;
@@ -62,7 +63,7 @@ struct packets {
 
 static enum view_by by(const struct packets *p)
 {
-	return p->opts->by ? VIEW_PORT : VIEW_PROCESS;
+	return p->opts->by == BY_PORT ? VIEW_PORT : VIEW_PROCESS;
 }
 
 static bool is_wanted(const struct packets_opts *o, const struct flow_record *r)
@@ -319,19 +320,24 @@ static int take_interval(struct packets_opts *o, int n, char **args)
 		return -EINVAL;
 	if (n > 1 && opt__number(args[1], "count", 1, 1u << 30, &o->count))
 		return -EINVAL;
-	if (o->no_owners)
-		o->by = 1;
+	if (o->no_owners && o->by == BY_PROCESS) {
+		say(SAY_ERROR,
+		    "--by process with --no-owners: no process is known then; leave the one or the other out");
+		return -EINVAL;
+	}
+	if (o->by == BY_UNSAID)
+		o->by = o->no_owners ? BY_PORT : BY_PROCESS;
 	return take_ports(o);
 }
 
 int trace_packets(int argc, char **argv)
 {
-	struct packets_opts o = { .interval = 1 };
+	struct packets_opts o = { .interval = 1, .by = BY_UNSAID };
 	const struct opt opts[] = {
 		{ 0, "port", "N", "only this port, at either end; may be given several times",
 		  OPT_LIST, &o.ports, 0, 0, NULL },
-		{ 0, "by", "KIND", "what a line is: process or port", OPT_CHOICE, &o.by, 0, 0,
-		  by_names },
+		{ 0, "by", "KIND", "what a line is: process (where not said), or port", OPT_CHOICE,
+		  &o.by, 0, 0, by_names },
 		{ 0, "no-owners", NULL, "count only, by port; no owner program is loaded", OPT_FLAG,
 		  &o.no_owners, 0, 0, NULL },
 		{ 0, "jsonl", "FILE",

@@ -192,7 +192,9 @@ static int capture__open(struct reading *r)
 	}
 	r->pcap = pcap_fopen_offline_with_tstamp_precision(file, PCAP_TSTAMP_PRECISION_NANO, why);
 	if (!r->pcap) {
-		say(SAY_ERROR, "read %s: %s", r->file, why);
+		say(SAY_ERROR,
+		    "read %s: %s; it should be a pcap or pcapng file, as `wirewho capture` and tcpdump -w write them",
+		    r->file, why);
 		fclose(file);
 		read_owner__close(r->owner);
 		return -EINVAL;

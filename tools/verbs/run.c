@@ -11,10 +11,11 @@
 
 static const struct usage usage = {
 	.verb = "run",
-	.synopsis = "-i IF [-i IF]... --jsonl FILE|-",
+	.synopsis = "[-i IF]... --jsonl FILE|-",
 	.about =
 		"Counts every packet of the interfaces, names the process at this host's end, and writes a record\n"
-		"for each flow that moved in an interval. The last line is the ledger. Ends on SIGINT or SIGTERM.",
+		"for each flow that moved in an interval. The last line is the ledger. Without -i it watches every\n"
+		"interface that carries an address. Ends on SIGINT or SIGTERM.",
 	.examples = "  wirewho run -i eth0 --jsonl flows.jsonl\n"
 		    "  wirewho run -i eth0 --jsonl - --interval 1 | jq .process.name\n",
 };
