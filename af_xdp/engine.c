@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 #include "clock.h"
+#include "flow_counts.h"
 #include "way_back.h"
 #include "xdp/flow.h"
 #include "xdp/say.h"
@@ -20,6 +21,7 @@
 #define FRAME_SIZE_MOST 4096
 #define BATCH 64
 #define AHEAD 8 /* frames that are fetched while others are looked at */
+#define FETCH_MOST 192
 #define NAP_MS 1000
 #define REST_US \
 	50 /* and what the kernel adds; a ring lasts a millisecond at four million frames a second */
@@ -54,6 +56,7 @@ struct lane {
 	uint64_t *last;           /* by frame of ours: the time it last came with, in front */
 	struct way_back back;     /* inline only */
 	bool puts_back;
+	struct flow_counts *flows; /* NULL: not asked for */
 	uint64_t delivered;
 	uint64_t rested; /* `delivered` at the last rest */
 	int err;
@@ -102,6 +105,8 @@ static void hand_on(struct lane *l, const uint8_t *data, uint32_t caplen, uint32
 
 	l->delivered++;
 	l->engine->opts.sink.frame(l->engine->opts.sink.to, l->number, &f);
+	if (l->flows)
+		flow_counts__show(l->flows, data, caplen, length);
 	if (l->puts_back)
 		way_back__add(&l->back, data, caplen);
 }
@@ -131,12 +136,16 @@ static void take_piece(struct lane *l, const struct piece *p)
 	hand_on(l, p->data, p->size, p->size, stamp_of(l, p));
 }
 
-/* What another CPU wrote comes from its cache, and many lines on their way at once take no longer than one. */
+/*
+ * What another CPU wrote comes from its cache, and many lines on their way at once take no longer than one. Not more than the
+ * frame has: the other CPU would have to get back what it is about to write.
+ */
 static void fetch(const struct piece *p)
 {
-	__builtin_prefetch(p->data);
-	__builtin_prefetch(p->data + 64);
-	__builtin_prefetch(p->data + 128);
+	uint32_t at;
+
+	for (at = 0; at < p->size && at < FETCH_MOST; at += 64)
+		__builtin_prefetch(p->data + at);
 }
 
 static unsigned receive(struct lane *l)
@@ -154,6 +163,8 @@ static unsigned receive(struct lane *l)
 		take_piece(l, &piece[i]);
 	}
 	queue_socket__give(&l->socket, piece, n);
+	if (l->flows)
+		flow_counts__settle(l->flows);
 	if (l->puts_back) {
 		way_back__grant(&l->back, l->clock.now);
 		way_back__send(&l->back);
@@ -438,6 +449,7 @@ static void free_lane(struct lane *l)
 		return;
 	free(l->assembly.bytes);
 	free(l->last);
+	flow_counts__close(l->flows);
 	free(l);
 }
 
@@ -453,7 +465,8 @@ static struct lane *new_lane(struct engine *e, const struct engine_link *k, unsi
 		l->assembly.bytes = malloc(FRAME_MOST);
 		l->last = calloc(e->opts.frames, sizeof(*l->last));
 	}
-	if (!more || !l || !l->assembly.bytes || !l->last) {
+	if (!more || !l || !l->assembly.bytes || !l->last ||
+	    (e->opts.flows && flow_counts__open(&l->flows, e->opts.flows, k->link, k->raw))) {
 		free_lane(l);
 		return NULL;
 	}
@@ -606,4 +619,14 @@ void engine__stats(const struct engine *e, uint16_t link, struct engine_stats *o
 	for (i = 0; i < e->lanes; i++)
 		if (e->lane[i]->link == link)
 			add_stats(e->lane[i], out);
+}
+
+void engine__flows(const struct engine *e, uint16_t link, struct flow_sums *out)
+{
+	unsigned i;
+
+	*out = (struct flow_sums){};
+	for (i = 0; i < e->lanes; i++)
+		if (e->lane[i]->link == link && e->lane[i]->flows)
+			flow_counts__add_up(e->lane[i]->flows, out);
 }

@@ -12,6 +12,7 @@
  */
 #include <stdbool.h>
 #include <stdint.h>
+#include "flow_counts.h"
 #include "socket.h"
 
 struct credit;
@@ -43,6 +44,8 @@ struct engine_opts {
 		frame_size; /* a power of two up to the page size; 0: 2048, or 4096 where the MTU takes it */
 	unsigned
 		busy_poll; /* us: the lanes never sleep, and run the driver's receive half; 0: they do */
+	uint32_t
+		flows; /* frames are counted by flow, of so many at most in each lane; 0: not counted */
 	struct frame_sink sink;
 };
 
@@ -51,6 +54,7 @@ struct engine_link {
 	const char *driver; /* for the report */
 	uint16_t link;
 	bool generic; /* how the XDP program is attached: generic XDP has no zero-copy */
+	bool raw;     /* no Ethernet header */
 	unsigned mtu;
 	unsigned queues;          /* 0 to queues - 1 are served */
 	int sockets_fd;           /* XSKMAP, one entry a queue */
@@ -94,4 +98,6 @@ int engine__error(const struct engine *e); /* 0, or -errno of such a lane */
 
 /* Exact after engine__stop(). */
 void engine__stats(const struct engine *e, uint16_t link, struct engine_stats *out);
+/* What the lanes of a link have counted: all that was delivered. */
+void engine__flows(const struct engine *e, uint16_t link, struct flow_sums *out);
 #endif

@@ -3,9 +3,9 @@
  * bench/xsk: frames a second into AF_XDP. Live frames from one CPU, a veth pair, native XDP at the other end, and there:
  *
  *   bare   a program that redirects, and a loop that drops, as the kernel's own example does (bare.h)
- *   tap    the meter and the engine as `wirewho capture --sample tap` runs them: parsed, matched, counted by flow, stamped
- *          with the time; the engine's frames are counted
- *   file   the same, and the first 128 bytes of each frame into a pcapng file, by the capture's own sink
+ *   tap    program and engine as `wirewho capture --sample tap` runs them: stamped with the time, parsed, counted by flow
+ *   match  the same, of frames that the program selects first
+ *   file   as tap, and the first 128 bytes of each frame into a pcapng file, by the capture's own sink
  *
  * The sender's CPU also runs the receiving NAPI, within the sender's call, and with it the XDP program; the receiving thread
  * (and the one that writes the file) has another CPU. They take turns, and the order changes from round to round. What counts is what was delivered. Every frame
@@ -33,10 +33,9 @@
 #define IN_END "bench-in"
 #define SELECTION "tcp port 443"
 #define SNAPLEN 128
-#define SLOTS 8192 /* as `wirewho capture` has */
-#define RECORDS 1024
+#define FLOWS (1u << 18) /* as `wirewho capture` has */
 
-#define WAYS(X) X(BARE, "bare") X(TAP, "tap") X(TO_FILE, "file")
+#define WAYS(X) X(BARE, "bare") X(TAP, "tap") X(MATCH, "match") X(TO_FILE, "file")
 
 enum {
 #define X(id, name) id,
@@ -119,8 +118,8 @@ struct tap {
 	struct meter *meter;
 	struct engine *engine;
 	struct capture_sink sink;
-	bool to_file;
-	uint64_t frames, bytes;
+	int way;
+	uint64_t bytes;
 };
 
 static void on_frame(void *to, unsigned lane, const struct frame *f)
@@ -128,7 +127,6 @@ static void on_frame(void *to, unsigned lane, const struct frame *f)
 	struct tap *t = to;
 
 	(void)lane;
-	t->frames++;
 	t->bytes += f->length;
 }
 
@@ -137,17 +135,10 @@ static void on_batch(void *to, unsigned lane)
 	(void)to, (void)lane;
 }
 
-static void ignore(void *to, const struct harvested *h)
-{
-	(void)to, (void)h;
-}
-
 static int open_meter(struct tap *t, const struct setup *s)
 {
 	const struct meter_opts opts = { .mode = RECEIVE_NATIVE,
-					 .size = { .slots = SLOTS, .overflow = RECORDS },
-					 .match = &s->match,
-					 .match_counts = true,
+					 .match = t->way == MATCH ? &s->match : NULL,
 					 .sampling = { .mode = SAMPLE_MODE_TAP } };
 	int err = meter__open(&t->meter, &opts);
 
@@ -174,10 +165,12 @@ static int open_sink(struct tap *t, const struct setup *s)
 
 static int open_engine(struct tap *t)
 {
-	const struct engine_opts opts = { .bind = BIND_COPY,
-					  .sink = t->to_file ? capture_sink__frames(&t->sink)
-							     : (struct frame_sink){ t, on_frame,
-										    on_batch } };
+	const struct engine_opts opts = {
+		.bind = BIND_COPY,
+		.flows = FLOWS,
+		.sink = t->way == TO_FILE ? capture_sink__frames(&t->sink)
+					  : (struct frame_sink){ t, on_frame, on_batch }
+	};
 	const struct engine_link k = { .ifname = IN_END,
 				       .driver = "veth",
 				       .mtu = 1500,
@@ -194,33 +187,32 @@ static int open_engine(struct tap *t)
 /* From the driver to the engine. */
 static int check_receipt(const char *way, const struct outcome *o, const struct tally *t)
 {
-	uint64_t matched = t->reason[REASON_FLOW].packets + t->reason[REASON_OVERFLOWED].packets +
-			   t->reason[REASON_LOST].packets;
-	uint64_t sampled = 0;
-	int i, err = equal(way, "sent = seen", o->sent, t->seen.packets);
+	uint64_t redirected = t->sample[SAMPLE_REDIRECTED].packets;
+	int err = equal(way, "sent = seen", o->sent, t->seen.packets);
 
-	for (i = 0; i < SAMPLE_N; i++)
-		sampled += t->sample[i].packets;
 	if (!err)
-		err = equal(way, "seen = matched", t->seen.packets, matched);
-	if (!err)
-		err = equal(way, "matched = redirected + passed", matched, sampled);
-	if (!err)
-		err = equal(way, "seen = redirected", t->seen.packets,
-			    t->sample[SAMPLE_REDIRECTED].packets);
+		err = equal(way, "seen = redirected", t->seen.packets, redirected);
 	return err ? err
-		   : equal(way, "redirected = delivered + rx_dropped + rx_ring_full",
-			   t->sample[SAMPLE_REDIRECTED].packets,
+		   : equal(way, "redirected = delivered + rx_dropped + rx_ring_full", redirected,
 			   o->delivered + o->rx_dropped + o->rx_ring_full);
 }
 
+/* What the program counted and what the flows hold: all frames are of one length. */
+static int check_flows(const char *way, const struct outcome *o, const struct setup *s,
+		       const struct flow_sums *f)
+{
+	int err = equal(way, "delivered = in flows", o->delivered, f->in_flows.packets);
+
+	if (!err)
+		err = equal(way, "their bytes", o->delivered * s->opts->size, f->in_flows.bytes);
+	return err ? err : equal(way, "flows", s->opts->flows, f->flows);
+}
+
 /* From the engine on. */
-static int check_use(struct tap *t, struct outcome *o)
+static int check_file(struct tap *t, struct outcome *o)
 {
 	struct capture_losses l = {};
 
-	if (!t->to_file)
-		return equal("tap", "delivered = counted", o->delivered, t->frames);
 	if (spool__finish(t->sink.spool, NULL, 0))
 		return -EIO;
 	capture_losses__output(&l, &t->sink);
@@ -230,24 +222,25 @@ static int check_use(struct tap *t, struct outcome *o)
 		     l.written + l.output_dropped);
 }
 
-static int end_tap(struct tap *t, struct outcome *o)
+static int end_tap(struct tap *t, const struct setup *s, struct outcome *o)
 {
-	const char *way = names[t->to_file ? TO_FILE : TAP];
 	struct engine_stats stats;
+	struct flow_sums flows;
 	struct tally tally;
 	int err;
 
 	meter__detach(t->meter);
 	engine__stop(t->engine);
-	err = harvest__run(meter__harvest(t->meter), ignore, NULL);
 	harvest__tally(meter__harvest(t->meter), 0, -1, &tally);
 	engine__stats(t->engine, 0, &stats);
+	engine__flows(t->engine, 0, &flows);
 	o->delivered = stats.delivered;
 	o->rx_dropped = stats.rx_dropped;
 	o->rx_ring_full = stats.rx_ring_full;
+	err = check_receipt(names[t->way], o, &tally);
 	if (!err)
-		err = check_receipt(way, o, &tally);
-	return err ? err : check_use(t, o);
+		err = check_flows(names[t->way], o, s, &flows);
+	return err || t->way != TO_FILE ? err : check_file(t, o);
 }
 
 /* Threads start where their maker is: the engine's and the writer's off the sender's CPU. */
@@ -255,29 +248,29 @@ static int start_tap(struct tap *t, const struct setup *s)
 {
 	int err = generator__pin(s->opts->receiver);
 
-	if (!err && t->to_file)
+	if (!err && t->way == TO_FILE)
 		err = open_sink(t, s);
 	if (!err)
 		err = open_engine(t);
 	return err ? err : generator__pin(s->opts->cpu);
 }
 
-static int run_tap(struct setup *s, bool to_file, struct outcome *o)
+static int run_tap(struct setup *s, int way, struct outcome *o)
 {
-	struct tap t = { .to_file = to_file };
+	struct tap t = { .way = way };
 	int err = open_meter(&t, s);
 
 	if (!err)
 		err = start_tap(&t, s);
-	if (!err && to_file)
+	if (!err && way == TO_FILE)
 		room__warm(s->opts->seconds);
 	if (!err)
 		err = send_frames(s, o);
 	if (!err)
-		err = end_tap(&t, o);
+		err = end_tap(&t, s, o);
 	meter__close(t.meter);
 	engine__close(t.engine);
-	if (to_file && t.sink.spool) {
+	if (way == TO_FILE && t.sink.spool) {
 		spool__finish(t.sink.spool, NULL, 0);
 		capture_sink__close(&t.sink);
 		unlink(s->opts->file);
@@ -306,7 +299,7 @@ static int run_round(struct setup *s, uint64_t round, struct sums sum[WAY_N])
 		int way = (i + round) % WAY_N;
 		struct outcome o = {};
 
-		err = way == BARE ? run_bare(s, &o) : run_tap(s, way == TO_FILE, &o);
+		err = way == BARE ? run_bare(s, &o) : run_tap(s, way, &o);
 		sum[way].pps[round] = (way == TO_FILE ? o.written : o.delivered) /
 				      (o.seconds ? o.seconds : 1);
 		add(&sum[way].all, &o);
@@ -417,8 +410,7 @@ int main(int argc, char **argv)
 		{ 0, "rounds", "N", "rounds (7)", OPT_NUMBER, &o.rounds, 1, MIDDLE_MOST, NULL },
 		{ 0, "seconds", "S", "seconds a round and way (2)", OPT_NUMBER, &o.seconds, 1, 3600,
 		  NULL },
-		{ 0, "flows", "N", "how many flows (4096)", OPT_NUMBER, &o.flows, 1, SLOTS / 2,
-		  NULL },
+		{ 0, "flows", "N", "how many flows (4096)", OPT_NUMBER, &o.flows, 1, FLOWS, NULL },
 		{ 0, "size", "B", "bytes of a frame, without FCS (60)", OPT_NUMBER, &o.size, 54,
 		  1514, NULL },
 		{ 0, "cpu", "N", "the sender's CPU (0)", OPT_NUMBER, &o.cpu, 0, 1023, NULL },

@@ -21,6 +21,18 @@ struct watch_opts {
 extern const char *const watch_modes[];
 extern const char *const watch_tables[];
 
+/* Of who counts in the kernel. */
+#define TABLE_OPTS(w) \
+	{ 0,          "flows", \
+	  "N",        "flows each CPU and direction can hold at a time; default: 64 MiB in all", \
+	  OPT_NUMBER, &(w)->flows, \
+	  256,        1u << 24, \
+	  NULL }, \
+	{ \
+		0, "table", "KIND", "count table: wirewho, or hash (the kernel's, slower)", \
+			OPT_CHOICE, &(w)->table, 0, 0, watch_tables \
+	}
+
 #define WATCH_OPTS(w) \
 	{ 'i',      "interface",      "IF", "watch this interface; may be given several times", \
 	  OPT_LIST, &(w)->interfaces, 0,    0, \
@@ -58,20 +70,6 @@ extern const char *const watch_tables[];
 		  0, \
 		  0, \
 		  NULL }, \
-		{ 0, \
-		  "flows", \
-		  "N", \
-		  "flows each CPU and direction can hold at a time; default: 64 MiB in all", \
-		  OPT_NUMBER, \
-		  &(w)->flows, \
-		  256, \
-		  1u << 24, \
-		  NULL }, \
-		{ 0,           "table", \
-		  "KIND",      "count table: wirewho, or hash (the kernel's, slower)", \
-		  OPT_CHOICE,  &(w)->table, \
-		  0,           0, \
-		  watch_tables }, \
 		{ 0, \
 		  "pin", \
 		  "DIR", \

@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include "meter.h"
 
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 #include "link.h"
 #include "pin.h"
 #include "probe.h"
+#include "sampler.h"
 #include "say.h"
-#include "without_call.h"
 #include "xdp/ingress.skel.h"
 #include "xdp/meter.skel.h"
 
@@ -22,16 +17,12 @@
 #define SLICE_RING (1u << 20)
 
 struct metered {
-	struct meter_bpf *skel;
-	struct ingress_bpf *tc; /* in its place: RECEIVE_TC */
+	struct bpf_object *obj; /* of one of these: */
+	struct meter_bpf *skel; /* counts */
+	struct ingress_bpf *tc; /* or counts at tc ingress: RECEIVE_TC */
+	struct sampler sampler; /* or samples */
 	struct attachment attachment;
 	struct link_facts facts;
-	int sockets; /* XSKMAP */
-	int credit_map;
-	struct credit *credit; /* one a queue, mapped */
-	size_t credit_bytes;
-	int arrivals_map;
-	uint64_t *arrivals; /* ARRIVALS a queue, mapped */
 };
 
 struct meter {
@@ -40,51 +31,8 @@ struct meter {
 	struct metered link[LINKS_MAX];
 	unsigned links;
 	int slices; /* copy: the array of ring buffers, or -1 */
-	int *slice; /* one a CPU */
+	int *slice; /* one a CPU, or NULL */
 };
-
-static void close_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
-
-/* Copy: a ring buffer for each CPU. */
-static int make_slices(struct meter *m)
-{
-	uint32_t size = m->opts.slice_ring ? m->opts.slice_ring : SLICE_RING, cpu;
-	uint32_t cpus = libbpf_num_possible_cpus();
-	LIBBPF_OPTS(bpf_map_create_opts, opts);
-
-	m->slice = calloc(cpus, sizeof(*m->slice));
-	if (!m->slice)
-		return -ENOMEM;
-	for (cpu = 0; cpu < cpus; cpu++) {
-		m->slice[cpu] = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "slice_ring", 0, 0, size,
-					       NULL);
-		if (m->slice[cpu] < 0)
-			return -errno;
-		opts.inner_map_fd = m->slice[cpu];
-		if (!cpu)
-			m->slices = bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "slices",
-						   sizeof(cpu), sizeof(cpu), cpus, &opts);
-		if (m->slices < 0 || bpf_map_update_elem(m->slices, &cpu, &m->slice[cpu], BPF_ANY))
-			return -errno;
-	}
-	return 0;
-}
-
-static void close_slices(struct meter *m)
-{
-	int cpu;
-
-	for (cpu = 0; m->slice && cpu < libbpf_num_possible_cpus(); cpu++)
-		if (m->slice[cpu] > 0)
-			close(m->slice[cpu]);
-	free(m->slice);
-	close_fd(&m->slices);
-}
 
 /* A program that is opened only to say what the maps' keys and values are. */
 static int open_harvest(struct meter *m)
@@ -110,7 +58,8 @@ int meter__open(struct meter **out, const struct meter_opts *opts)
 	m->slices = -1;
 	err = open_harvest(m);
 	if (!err && opts->sampling.mode == SAMPLE_MODE_COPY) {
-		err = make_slices(m);
+		err = slices__open(&m->slice, &m->slices,
+				   opts->slice_ring ? opts->slice_ring : SLICE_RING);
 		if (err)
 			fail(err, NULL, "make the ring buffers for copies");
 	}
@@ -122,11 +71,6 @@ int meter__open(struct meter **out, const struct meter_opts *opts)
 	return 0;
 }
 
-static size_t arrivals_bytes(const struct metered *l)
-{
-	return (size_t)l->facts.queues * ARRIVALS * sizeof(*l->arrivals);
-}
-
 static void close_link(struct metered *l)
 {
 	attach__off(&l->attachment);
@@ -134,15 +78,8 @@ static void close_link(struct metered *l)
 	l->skel = NULL;
 	ingress_bpf__destroy(l->tc);
 	l->tc = NULL;
-	close_fd(&l->sockets);
-	if (l->credit)
-		munmap(l->credit, l->credit_bytes);
-	l->credit = NULL;
-	close_fd(&l->credit_map);
-	if (l->arrivals)
-		munmap(l->arrivals, arrivals_bytes(l));
-	l->arrivals = NULL;
-	close_fd(&l->arrivals_map);
+	sampler__close(&l->sampler);
+	l->obj = NULL;
 }
 
 void meter__close(struct meter *m)
@@ -153,147 +90,24 @@ void meter__close(struct meter *m)
 		return;
 	for (i = 0; i < m->links; i++)
 		close_link(&m->link[i]);
-	close_slices(m);
+	slices__close(m->slice, m->slices);
 	harvest__close(m->harvest);
 	free(m);
 }
 
-static void set_constants(const struct meter *m, struct metered *l, uint16_t number)
+static int open_counter(const struct meter *m, struct metered *l, uint16_t number)
 {
+	l->skel = meter_bpf__open();
+	if (!l->skel)
+		return fail(-errno, NULL, "open the XDP program");
 	l->skel->rodata->link_number = number;
 	l->skel->rodata->link_raw = l->facts.raw;
 	l->skel->rodata->match_counts = m->opts.match_counts;
-	l->skel->rodata->sampling = m->opts.sampling;
 	l->skel->rodata->look_inside = !probe__kernel_context();
 	if (m->opts.match)
 		l->skel->rodata->match = *m->opts.match;
-}
-
-static int make_sockets(struct metered *l)
-{
-	l->sockets = bpf_map_create(BPF_MAP_TYPE_XSKMAP, "sockets", sizeof(uint32_t),
-				    sizeof(uint32_t), l->facts.queues, NULL);
-	if (l->sockets < 0)
-		return fail(-errno, "run as root, or with CAP_BPF and CAP_NET_ADMIN",
-			    "make the AF_XDP socket map");
-	return bpf_map__reuse_fd(l->skel->maps.sockets, l->sockets);
-}
-
-/* An array that we share with the program: its descriptor and its memory. 0 or -errno (said). */
-static int make_array(const char *name, uint32_t size, uint32_t n, size_t bytes, int *fd, void **at)
-{
-	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
-	void *mapped;
-
-	*fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, name, sizeof(uint32_t), size, n, &opts);
-	if (*fd < 0)
-		return fail(-errno, NULL, "make the map of %s", name);
-	mapped = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
-	if (mapped == MAP_FAILED)
-		return fail(-errno, NULL, "map the %s", name);
-	*at = mapped;
+	l->obj = l->skel->obj;
 	return 0;
-}
-
-/* Inline: a credit for each queue, none to spend yet. */
-static int make_credits(struct metered *l)
-{
-	size_t page = sysconf(_SC_PAGESIZE);
-	int err;
-
-	l->credit_bytes = (l->facts.queues * sizeof(struct credit) + page - 1) / page * page;
-	err = make_array("credits", sizeof(struct credit), l->facts.queues, l->credit_bytes,
-			 &l->credit_map, (void **)&l->credit);
-	return err ? err : bpf_map__reuse_fd(l->skel->maps.credits, l->credit_map);
-}
-
-static int make_arrivals(struct metered *l)
-{
-	int err = make_array("arrivals", sizeof(*l->arrivals), l->facts.queues * ARRIVALS,
-			     arrivals_bytes(l), &l->arrivals_map, (void **)&l->arrivals);
-
-	return err ? err : bpf_map__reuse_fd(l->skel->maps.arrivals, l->arrivals_map);
-}
-
-static int lend_samples(struct meter *m, struct metered *l)
-{
-	bool is_inline = m->opts.sampling.mode == SAMPLE_MODE_INLINE;
-	int err = make_sockets(l);
-
-	if (!err && is_inline)
-		err = make_credits(l);
-	if (!err && (is_inline || m->opts.sampling.mode == SAMPLE_MODE_TAP))
-		err = make_arrivals(l);
-	if (!err && m->slices >= 0)
-		err = bpf_map__reuse_fd(l->skel->maps.slices, m->slices);
-	return err;
-}
-
-static struct bpf_object *object(const struct metered *l)
-{
-	return l->tc ? l->tc->obj : l->skel->obj;
-}
-
-static int pin_link(const struct metered *l, const char *ifname)
-{
-	char name[sizeof("meter-") + IF_NAMESIZE];
-
-	snprintf(name, sizeof(name), "meter-%s", ifname);
-	return pins__add(name, object(l));
-}
-
-/*
- * Since 6.13 ("bpf: check changes_pkt_data property for extension programs", and older kernels took it over) what takes a
- * place in libxdp's dispatcher may change packets only where the dispatcher itself might. Room for the moment of arrival is
- * such a change.
- */
-static bool must_not_stamp(const struct meter *m, const char *ifname)
-{
-	bool sampled = m->opts.sampling.mode == SAMPLE_MODE_TAP ||
-		       m->opts.sampling.mode == SAMPLE_MODE_INLINE;
-
-	if (!attach__is_chained() || !probe__chained_change())
-		return false;
-	if (sampled)
-		say(SAY_NOTE,
-		    "%s: this kernel lets no program in libxdp's dispatcher write beside a packet (%s): its "
-		    "time is when it was read, not when it came",
-		    ifname, strerror(-probe__chained_change()));
-	return true;
-}
-
-static struct meter_bpf *open_unstamped(void)
-{
-	struct meter_bpf *skel = calloc(1, sizeof(*skel));
-	void *copy = NULL;
-	int err = skel ? meter_bpf__create_skeleton(skel) : -ENOMEM;
-
-	if (!err) {
-		copy = malloc(skel->skeleton->data_sz);
-		err = copy ? 0 : -ENOMEM;
-	}
-	if (!err) {
-		memcpy(copy, skel->skeleton->data, skel->skeleton->data_sz);
-		without_call(copy, skel->skeleton->data_sz, BPF_FUNC_xdp_adjust_meta, -EOPNOTSUPP);
-		skel->skeleton->data = copy;
-		err = bpf_object__open_skeleton(skel->skeleton, NULL);
-	}
-	free(copy);
-	if (err) {
-		meter_bpf__destroy(skel);
-		errno = -err;
-		return NULL;
-	}
-	return skel;
-}
-
-static int open_xdp(struct meter *m, struct metered *l, uint16_t number, const char *ifname)
-{
-	l->skel = must_not_stamp(m, ifname) ? open_unstamped() : meter_bpf__open();
-	if (!l->skel)
-		return fail(-errno, NULL, "open the XDP program");
-	set_constants(m, l, number);
-	return lend_samples(m, l);
 }
 
 static int open_tc(const struct meter *m, struct metered *l, uint16_t number)
@@ -306,13 +120,49 @@ static int open_tc(const struct meter *m, struct metered *l, uint16_t number)
 	l->tc->rodata->match_counts = m->opts.match_counts;
 	if (m->opts.match)
 		l->tc->rodata->match = *m->opts.match;
+	l->obj = l->tc->obj;
 	return 0;
+}
+
+static int open_sampler(const struct meter *m, struct metered *l, uint16_t number,
+			const char *ifname)
+{
+	const struct sampler_opts opts = { .ifname = ifname,
+					   .link = number,
+					   .raw = l->facts.raw,
+					   .queues = l->facts.queues,
+					   .match = m->opts.match,
+					   .sampling = m->opts.sampling,
+					   .slices = m->slices };
+	int err = sampler__open(&l->sampler, &opts);
+
+	if (!err)
+		l->obj = sampler__object(&l->sampler);
+	return err;
+}
+
+static int pin_link(const struct metered *l, const char *ifname)
+{
+	char name[sizeof("meter-") + IF_NAMESIZE];
+
+	snprintf(name, sizeof(name), "meter-%s", ifname);
+	return pins__add(name, l->obj);
+}
+
+static int open_program(const struct meter *m, struct metered *l, uint16_t number,
+			const char *ifname)
+{
+	if (m->opts.mode == RECEIVE_TC)
+		return open_tc(m, l, number);
+	if (m->opts.sampling.mode != SAMPLE_MODE_NONE)
+		return open_sampler(m, l, number, ifname);
+	return open_counter(m, l, number);
 }
 
 static int load(const struct meter *m, struct metered *l, const char *ifname)
 {
-	return l->tc ? attach__load_tc(&l->attachment, object(l), TC_PROGRAM, ifname)
-		     : attach__load(&l->attachment, object(l), PROGRAM, ifname, &m->opts.chain);
+	return l->tc ? attach__load_tc(&l->attachment, l->obj, TC_PROGRAM, ifname)
+		     : attach__load(&l->attachment, l->obj, PROGRAM, ifname, &m->opts.chain);
 }
 
 static int open_link(struct meter *m, uint16_t number, const char *ifname)
@@ -320,17 +170,15 @@ static int open_link(struct meter *m, uint16_t number, const char *ifname)
 	struct metered *l = &m->link[number];
 	int err;
 
-	*l = (struct metered){
-		.attachment = ATTACHMENT_NONE, .sockets = -1, .credit_map = -1, .arrivals_map = -1
-	};
+	*l = (struct metered){ .attachment = ATTACHMENT_NONE, .sampler = SAMPLER_NONE };
 	err = link__usable(ifname, &l->facts);
 	if (err)
 		return err;
-	err = m->opts.mode == RECEIVE_TC ? open_tc(m, l, number) : open_xdp(m, l, number, ifname);
+	err = open_program(m, l, number, ifname);
 	if (!err)
-		err = harvest__lend(m->harvest, object(l));
+		err = harvest__lend(m->harvest, l->obj);
 	if (!err && m->opts.lend)
-		err = m->opts.lend(m->opts.lend_to, object(l));
+		err = m->opts.lend(m->opts.lend_to, l->obj);
 	if (!err)
 		err = load(m, l, ifname);
 	if (!err)
@@ -367,28 +215,19 @@ int meter__renew(struct meter *m, uint16_t link, const char *ifname)
 	return err;
 }
 
-/* Generic XDP runs one queue on several CPUs, and each frame is a poll of its own. */
-static bool by_poll(const struct metered *l)
+static bool is_native(const struct metered *l)
 {
 	return l->attachment.mode == RECEIVE_NATIVE;
 }
 
-static int tell_mode(const struct metered *l)
-{
-	const uint32_t key = 0, value = by_poll(l);
-	int fd = bpf_map__fd(l->skel->maps.data_poll);
-
-	return bpf_map_update_elem(fd, &key, &value, BPF_ANY)
-		       ? fail(-errno, NULL, "tell the XDP program of %s how it is attached",
-			      l->attachment.ifname)
-		       : 0;
-}
-
 int meter__attach(struct meter *m, uint16_t link)
 {
-	int err = attach__on(&m->link[link].attachment, m->opts.mode);
+	struct metered *l = &m->link[link];
+	int err = attach__on(&l->attachment, m->opts.mode);
 
-	return err || m->opts.mode == RECEIVE_TC ? err : tell_mode(&m->link[link]);
+	if (err || m->opts.sampling.mode == SAMPLE_MODE_NONE)
+		return err;
+	return sampler__tell_mode(&l->sampler, is_native(l), l->attachment.ifname);
 }
 
 void meter__detach(struct meter *m)
@@ -401,7 +240,7 @@ void meter__detach(struct meter *m)
 
 int meter__sockets_fd(const struct meter *m, uint16_t link)
 {
-	return m->link[link].sockets;
+	return m->link[link].sampler.sockets;
 }
 
 unsigned meter__queues(const struct meter *m, uint16_t link)
@@ -421,14 +260,14 @@ const struct attachment *meter__attachment(const struct meter *m, uint16_t link)
 
 struct credit *meter__credits(const struct meter *m, uint16_t link)
 {
-	return m->link[link].credit;
+	return m->link[link].sampler.credit;
 }
 
 const uint64_t *meter__arrivals(const struct meter *m, uint16_t link)
 {
 	const struct metered *l = &m->link[link];
 
-	return l->skel->rodata->look_inside && by_poll(l) ? l->arrivals : NULL;
+	return sampler__notes_arrivals(&l->sampler, is_native(l)) ? l->sampler.arrivals : NULL;
 }
 
 int meter__slices_fd(const struct meter *m, int cpu)

@@ -3,7 +3,8 @@
 #define WIREWHO_METER_H
 /*
  * The meter: one program an interface over one shared set of count tables, XDP or (RECEIVE_TC) at tc ingress. Open, add
- * interfaces, attach, harvest, detach.
+ * interfaces, attach, harvest, detach. With sampling it is another program that selects frames and counts no flows: the tallies alone say what
+ * became of each frame.
  */
 #include <net/if.h>
 #include <stdbool.h>
@@ -20,8 +21,8 @@ struct meter_opts {
 	struct chain chain;
 	struct harvest_size size;
 	const struct match *match; /* NULL: none */
-	bool match_counts;         /* what does not match is not counted as a flow */
-	struct sampling sampling;  /* mode 0: none; by XDP only */
+	bool match_counts; /* what does not match is not counted as a flow; of sampling: not taken */
+	struct sampling sampling; /* mode 0: none; by XDP only */
 	uint32_t
 		slice_ring; /* copy: bytes of ring buffer a CPU, a power of two of pages; 0: 1 MiB */
 	/* NULL, or gives the caller's maps to each program before it is loaded; 0 or -errno */

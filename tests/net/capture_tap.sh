@@ -20,6 +20,7 @@ check_all() {
     cap__send 50 --udp 7777 # does not match
     cap__end
     is "frames captured" "$(cap__number written)" "$count"
+    is "frames that the engine counted in flows" "$(cap__number in_flows)" "$count"
     at_least "seconds between the first frame and the last" "$(cap__duration)" "$(printf 0.%03d $((count * 4 / 100)))"
     cap__check "$count" "${sent[@]}" --after "$from" --before "$(date +%s%N)"
     [ "$WW_FAILED" -eq "$before" ] || wrong "that was: $what"
@@ -38,11 +39,30 @@ done
 check_all "TCP by default, eight flows" 3000 --tcp 80 --flows 8 --
 check_all "--match twice" 3000 --udp 9000 --flows 4 -- --match 'udp port 9000' --match 'tcp port 81'
 
+contains "flows of the last run" "$(cat "$CAP_ERR")" "  in_flows: 4 flows"
+
 cap__start -s 50 'udp port 9000'
 cap__send 1000 --rate 20000
 cap__end
 cap__check 1000 --snaplen 50
 contains "the file's head" "$(capinfos "$CAP_FILE")" "Capture length = 50"
+
+# what no selection in the kernel can name is taken whole: frames of no flow, too
+cap__start --flows 2 --stats "$TMP/stats" arp
+cap__send 100 --udp 9000 --flows 4
+must cli python3 - "$CLI_IF" <<'END'
+import socket, sys
+out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+out.bind((sys.argv[1], 0))
+for _ in range(7):
+    out.send(b"\xff" * 6 + b"\2" * 6 + b"\x08\x06" + bytes(46))
+END
+cap__end
+is "ARP in the file" "$(cap__packets)" 7
+at_least "the others, filtered" "$(cap__number filtered)" 100
+is "ARP, as the engine counted" "$(jq .interfaces[0].counted.arp "$TMP/stats")" 7
+is "flows, as many as were allowed" "$(jq .interfaces[0].counted.flows "$TMP/stats")" 2
+at_least "frames of other flows" "$(jq .interfaces[0].counted.no_flow_room "$TMP/stats")" 50
 
 # longer than one frame of UMEM: they come in pieces
 must ip -n "$SRV" link set "$SRV_IF" mtu 9000

@@ -41,7 +41,7 @@ static void check_drops(enum sample_mode sample, uint64_t copy_lost, struct engi
 
 	k->stats = stats;
 	k->tally.seen.packets = 1000;
-	k->tally.reason[REASON_FLOW].packets = 900;
+	k->tally.reason[REASON_UNMATCHED].packets = 100;
 	k->tally.sample[SAMPLE_COPY_LOST].packets = copy_lost;
 	assert_true(capture_sink__statistics(&l, 1, 2, &blocks) > 0);
 	second = (uint8_t *)blocks + pcapng__block_size(blocks);

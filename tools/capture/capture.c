@@ -16,9 +16,8 @@
 #include "xdp/meter.h"
 #include "xdp/say.h"
 
-#define SLOTS 8192 /* a CPU: flows that match, between two harvests */
-#define OVERFLOW_RECORDS 1024
-#define HARVEST_MS 1000
+#define FLOWS (1u << 18) /* that each thread of a tap counts, at most */
+#define LOOK_MS 1000
 #define LINK_HEADER 22 /* Ethernet and two VLAN tags */
 #define SLICE_USUAL 2048
 #define SLICE_MOST (64u << 10)
@@ -105,11 +104,7 @@ static int open_meter(struct capture *c)
 	const struct capture_opts *o = c->opts;
 	const struct meter_opts opts = { .mode = o->mode,
 					 .chain = o->chain,
-					 .size = { .slots = o->flows ? o->flows : SLOTS,
-						   .overflow = OVERFLOW_RECORDS,
-						   .hash = o->hash },
 					 .match = o->match,
-					 .match_counts = true,
 					 .sampling = { .mode = o->sample,
 						       .rate = o->rate,
 						       .flow_rate = o->flow_rate,
@@ -152,6 +147,7 @@ static int serve(struct capture *c, unsigned link)
 		.driver = c->facts[link].driver,
 		.link = link,
 		.generic = meter__attachment(c->meter, link)->mode == RECEIVE_GENERIC,
+		.raw = c->facts[link].raw,
 		.mtu = c->facts[link].mtu,
 		.queues = queues_of(c, link),
 		.sockets_fd = meter__sockets_fd(c->meter, link),
@@ -183,10 +179,19 @@ static int attach(struct capture *c, unsigned link)
 	return err || copies(c) ? err : serve(c, link);
 }
 
+/* Frames of a tap end here, and so does the counting; of others the host itself knows what it received. */
+static uint32_t counted_flows(const struct capture *c)
+{
+	if (c->opts->sample != SAMPLE_MODE_TAP)
+		return 0;
+	return c->opts->flows && c->opts->flows < UINT32_MAX ? c->opts->flows : FLOWS;
+}
+
 static int open_engine(struct capture *c)
 {
 	const struct engine_opts opts = { .bind = c->opts->bind,
 					  .busy_poll = c->opts->busy_poll,
+					  .flows = counted_flows(c),
 					  .sink = capture_sink__frames(&c->sink) };
 
 	return engine__open(&c->engine, &opts);
@@ -236,17 +241,6 @@ static int open_signals(struct capture *c)
 }
 
 /* ---- running ---- */
-
-/* Nobody asks for flows here; the table is harvested so that the ledger is whole. */
-static void ignore(void *to, const struct harvested *h)
-{
-	(void)to, (void)h;
-}
-
-static int harvest(struct capture *c)
-{
-	return harvest__run(meter__harvest(c->meter), ignore, NULL);
-}
 
 static void say_changes(const char *ifname, const struct link_facts *was,
 			const struct link_facts *now)
@@ -305,11 +299,8 @@ static int wait_for_end(struct capture *c)
 				.events = POLLIN } };
 	int n, err = 0;
 
-	while (!err && !(n = poll(p, 4, HARVEST_MS))) {
-		err = harvest(c);
-		if (!err)
-			err = check_interfaces(c);
-	}
+	while (!err && !(n = poll(p, 4, LOOK_MS)))
+		err = check_interfaces(c);
 	return err || copies(c) ? err : engine__error(c->engine);
 }
 
@@ -328,6 +319,8 @@ static void take_losses(struct capture *c)
 			k->stats.delivered = copier__delivered(c->copier, l->links);
 		else
 			engine__stats(c->engine, l->links, &k->stats);
+		if (counted_flows(c))
+			engine__flows(c->engine, l->links, &k->flows);
 	}
 	l->sample = c->opts->sample;
 }
@@ -349,10 +342,9 @@ static int end(struct capture *c)
 {
 	void *statistics;
 	size_t size;
-	int err;
+	int err = 0;
 
 	end_sampling(c);
-	err = harvest(c);
 	take_losses(c);
 	size = capture_sink__statistics(&c->losses, c->start, now(), &statistics);
 	if (spool__finish(c->sink.spool, statistics, size))

@@ -5,9 +5,11 @@
  * One capture: the meter redirects and the engine receives, or the meter copies and the copier reads; the sink encodes into
  * a spool, the spool's thread writes the file. At the end every frame that matched has left through one named counter:
  *
- *   matched = each of SAMPLES in flow.h                      (the XDP program, each interface)
+ *   seen = matched + each of REASONS in flow.h               (the XDP program, each interface)
+ *   matched = each of SAMPLES in flow.h                      (the same)
  *   redirected = delivered + rx_dropped + rx_ring_full       (the kernel's sockets, each interface)
  *   delivered = put_back + put_back_failed                   (inline, each interface)
+ *   delivered = in_flows + no_flow_room + each of REASONS    (tap, each interface: what the engine's threads counted)
  *   copied = delivered                                       (copy, each interface)
  *   delivered = written + filtered + past_count + output_dropped + output_failed
  *
@@ -42,11 +44,10 @@ struct capture_opts {
 	unsigned queues;    /* serve at most so many of each interface; 0: all */
 	uint32_t snaplen;   /* 1 to FRAME_MOST */
 	uint64_t count;     /* end after so many packets; 0: never */
-	uint64_t flows;     /* of the count table, a CPU; 0: 8192 */
-	bool hash;
-	bool owners;   /* name the process of each packet */
-	bool comments; /* in a comment as well */
-	bool verdict;  /* what the XDP program answered, with each packet */
+	uint64_t flows;     /* tap: that each thread counts at most; 0: 262144 */
+	bool owners;        /* name the process of each packet */
+	bool comments;      /* in a comment as well */
+	bool verdict;       /* what the XDP program answered, with each packet */
 	const struct capture_filter_opts *filter;
 	struct rotate rotate; /* of zeros: one file */
 };
@@ -125,6 +126,7 @@ struct capture_link_losses {
 	const char *ifname;
 	struct tally tally;
 	struct engine_stats stats;
+	struct flow_sums flows; /* tap */
 };
 
 struct capture_losses {

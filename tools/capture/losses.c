@@ -31,8 +31,12 @@ void capture_losses__output(struct capture_losses *l, const struct capture_sink 
 
 uint64_t capture_link_losses__matched(const struct capture_link_losses *k)
 {
-	return k->tally.reason[REASON_FLOW].packets + k->tally.reason[REASON_OVERFLOWED].packets +
-	       k->tally.reason[REASON_LOST].packets;
+	uint64_t passed = 0;
+	int i;
+
+	for (i = 0; i < REASON_N; i++)
+		passed += k->tally.reason[i].packets;
+	return k->tally.seen.packets - passed;
 }
 
 static uint64_t redirected(const struct capture_link_losses *k)
@@ -81,6 +85,34 @@ static void print_way_back(const struct capture_link_losses *k)
 		" put_back_failed + %" PRId64 " unexplained\n",
 		k->ifname, s->delivered, s->put_back, s->put_back_failed,
 		(int64_t)(s->delivered - s->put_back - s->put_back_failed));
+}
+
+static uint64_t counted(const struct flow_sums *f)
+{
+	uint64_t sum = f->in_flows.packets + f->no_room.packets;
+	int i;
+
+	for (i = 0; i < REASON_N; i++)
+		sum += f->reason[i].packets;
+	return sum;
+}
+
+static void print_flows(const struct capture_link_losses *k)
+{
+	const struct flow_sums *f = &k->flows;
+	uint64_t in_flows = f->in_flows.packets, no_room = f->no_room.packets, n;
+	int i;
+
+	fprintf(stderr,
+		"%s: %" PRIu64 " delivered = %" PRIu64 " in_flows + %" PRIu64 " no_flow_room +",
+		k->ifname, k->stats.delivered, in_flows, no_room);
+	for (i = 0; i < REASON_N; i++) {
+		n = f->reason[i].packets;
+		if (n)
+			fprintf(stderr, " %" PRIu64 " %s +", n, reason_names[i]);
+	}
+	fprintf(stderr, " %" PRId64 " unexplained\n  in_flows: %" PRIu64 " flows\n",
+		(int64_t)(k->stats.delivered - counted(f)), f->flows);
 }
 
 static void print_link(const struct capture_link_losses *k, enum sample_mode sample)
@@ -199,6 +231,8 @@ void capture_losses__print(const struct capture_losses *l)
 		print_link(&l->link[i], l->sample);
 		if (l->sample == SAMPLE_MODE_INLINE)
 			print_way_back(&l->link[i]);
+		if (l->sample == SAMPLE_MODE_TAP)
+			print_flows(&l->link[i]);
 		print_reasons(&l->link[i]);
 	}
 	fprintf(stderr,
@@ -219,6 +253,20 @@ void capture_losses__print(const struct capture_losses *l)
 
 /* ---- as JSON ---- */
 
+static json_t *flows_object(const struct flow_sums *f)
+{
+	json_t *o = json_object();
+	int i;
+
+	json_object_set_new(o, "flows", json_integer(f->flows));
+	json_object_set_new(o, "in_flows", json_integer(f->in_flows.packets));
+	json_object_set_new(o, "no_flow_room", json_integer(f->no_room.packets));
+	for (i = 0; i < REASON_N; i++)
+		if (f->reason[i].packets)
+			json_object_set_new(o, reason_names[i], json_integer(f->reason[i].packets));
+	return o;
+}
+
 static json_t *link_object(const struct capture_link_losses *k, enum sample_mode sample)
 {
 	json_t *o = json_object(), *reasons = json_object();
@@ -237,6 +285,8 @@ static json_t *link_object(const struct capture_link_losses *k, enum sample_mode
 	json_object_set_new(o, "rx_ring_full", json_integer(s->rx_ring_full));
 	json_object_set_new(o, "rx_invalid", json_integer(s->rx_invalid));
 	json_object_set_new(o, "unexplained", json_integer(unexplained(k)));
+	if (sample == SAMPLE_MODE_TAP)
+		json_object_set_new(o, "counted", flows_object(&k->flows));
 	if (sample != SAMPLE_MODE_INLINE)
 		return o;
 	json_object_set_new(o, "put_back", json_integer(s->put_back));

@@ -345,6 +345,7 @@ int trace_packets(int argc, char **argv)
 		  &o.jsonl, 0, 0, NULL },
 		WHO_OPTS(&o.whom),
 		WATCH_OPTS(&o.watch),
+		TABLE_OPTS(&o.watch),
 		{},
 	};
 	int first = opt__parse(argc, argv, &usage, opts), code = 2;

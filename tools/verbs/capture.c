@@ -274,7 +274,7 @@ static int run(struct capture_verb *v)
 		return code;
 	if (v->filter.expression && !v->watch.matches.n)
 		say(SAY_NOTE,
-		    "the program in the kernel cannot select '%s': it takes all TCP and UDP, and libpcap "
+		    "the program in the kernel cannot select '%s': it takes every packet, and libpcap "
 		    "filters; --match narrows what is taken",
 		    v->filter.expression);
 	name_selection(v, expression, sizeof(expression));
@@ -303,8 +303,7 @@ static int run(struct capture_verb *v)
 				   .queues = v->queues,
 				   .snaplen = v->snaplen ? v->snaplen : FRAME_MOST,
 				   .count = v->count,
-				   .flows = watched.flows,
-				   .hash = watched.hash };
+				   .flows = watched.flows };
 	return capture__run(&o);
 }
 
@@ -341,6 +340,8 @@ int verb_capture(int argc, char **argv)
 		{ 0, "ring", "BYTES",
 		  "copy: ring buffer of each CPU, a power of two; default: 2048 packets' worth",
 		  OPT_NUMBER, &v.ring, 4096, 1u << 30, NULL },
+		{ 0, "flows", "N", "tap: flows that each receiving thread counts, at most (256Ki)",
+		  OPT_NUMBER, &v.watch.flows, 1, 1u << 24, NULL },
 		{ 0, "stats", "FILE", "write the summary at the end as JSON, too", OPT_TEXT,
 		  &v.stats, 0, 0, NULL },
 		{ 0, "bind", "HOW", "AF_XDP: auto, zerocopy or copy", OPT_CHOICE, &v.bind, 0, 0,

@@ -57,6 +57,7 @@ int verb_run(int argc, char **argv)
 	struct run_opts o = { .interval = 10 };
 	const struct opt opts[] = {
 		WATCH_OPTS(&o.watch),
+		TABLE_OPTS(&o.watch),
 		{ 0, "jsonl", "FILE", "write records as JSON lines to FILE, or to stdout with -",
 		  OPT_TEXT, &o.jsonl, 0, 0, NULL },
 		{ 0, "interval", "S", "seconds between the records of a flow (10)", OPT_NUMBER,

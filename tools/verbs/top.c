@@ -199,6 +199,7 @@ int verb_top(int argc, char **argv)
 	struct top_opts o = { .interval = 1 };
 	const struct opt opts[] = {
 		WATCH_OPTS(&o.watch),
+		TABLE_OPTS(&o.watch),
 		{ 0, "by", "KIND", "what a row is: process, flow, user, container or port",
 		  OPT_CHOICE, &o.by, 0, 0, view_by_names },
 		{ 0, "sort", "COLUMN",
