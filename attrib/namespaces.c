@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include "join.h"
 #include "xdp/link.h"
 #include "xdp/netlink.h"
 #include "xdp/say.h"
@@ -416,7 +417,7 @@ static void take_changes(struct namespaces *n)
 		n->stale = true;
 }
 
-bool namespaces__renew(struct namespaces *n, uint64_t now)
+bool namespaces__renew(struct namespaces *n, uint64_t now, struct join *j)
 {
 	uint64_t begun;
 
@@ -428,19 +429,9 @@ bool namespaces__renew(struct namespaces *n, uint64_t now)
 	n->took = now_ns() - begun;
 	n->last = now;
 	n->stale = n->err;
+	if (!n->err)
+		join__set_behind(j, n->link.at, n->link.n, n->address.at, n->address.n);
 	return !n->err;
-}
-
-const struct behind_link *namespaces__links(const struct namespaces *n, size_t *count)
-{
-	*count = n->link.n;
-	return n->link.at;
-}
-
-const struct behind_address *namespaces__addresses(const struct namespaces *n, size_t *count)
-{
-	*count = n->address.n;
-	return n->address.at;
 }
 
 const uint32_t *namespaces__doors(const struct namespaces *n, size_t *count)

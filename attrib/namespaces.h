@@ -10,9 +10,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "behind.h"
 
 struct namespaces;
+struct join;
 
 /* `home`: the cookie of the namespace that is watched, and in which we are. 0 or -errno. */
 int namespaces__open(struct namespaces **out, uint64_t home);
@@ -22,14 +22,11 @@ void namespaces__close(struct namespaces *n);
 void namespaces__saw(struct namespaces *n, uint64_t netns);
 
 /*
- * Looks again where there is reason to (a namespace, interface or address that was not known), not too often. True: it
- * did. `now`: ns, any clock.
+ * Looks again where there is reason to (a namespace, interface or address that was not known), not too often, and tells
+ * the join what stands behind which interface. True: it did. `now`: ns, any clock.
  */
-bool namespaces__renew(struct namespaces *n, uint64_t now);
+bool namespaces__renew(struct namespaces *n, uint64_t now, struct join *j);
 
-const struct behind_link *namespaces__links(const struct namespaces *n, size_t *count);
-/* Also this namespace's own. */
-const struct behind_address *namespaces__addresses(const struct namespaces *n, size_t *count);
 /* Interfaces of this namespace behind which there is another one at all. */
 const uint32_t *namespaces__doors(const struct namespaces *n, size_t *count);
 #endif

@@ -222,17 +222,12 @@ static void read_owners(struct pipeline *p)
 /* Which other namespaces can be meant by what passes through here. */
 static void renew_namespaces(struct pipeline *p, uint64_t now)
 {
-	const struct behind_address *address;
-	const struct behind_link *link;
 	const uint32_t *door;
-	size_t links, addresses, doors;
+	size_t doors;
 
-	if (!p->namespaces || !namespaces__renew(p->namespaces, now))
+	if (!p->namespaces || !namespaces__renew(p->namespaces, now, p->join))
 		return;
-	link = namespaces__links(p->namespaces, &links);
-	address = namespaces__addresses(p->namespaces, &addresses);
 	door = namespaces__doors(p->namespaces, &doors);
-	join__set_behind(p->join, link, links, address, addresses);
 	if (owners__set_doors(p->owners, door, doors))
 		say(SAY_NOTE,
 		    "more than 16384 interfaces lead to other namespaces: behind some, equal addresses have no owner");

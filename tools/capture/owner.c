@@ -106,20 +106,6 @@ static void note_losses(struct capture_owner *o)
 	join__doubt(o->join);
 }
 
-/* Which other namespaces can be meant by what passes through here: as a run knows it. */
-static void renew_namespaces(struct capture_owner *o)
-{
-	const struct behind_address *address;
-	const struct behind_link *link;
-	size_t links, addresses;
-
-	if (!namespaces__renew(o->namespaces, o->now))
-		return;
-	link = namespaces__links(o->namespaces, &links);
-	address = namespaces__addresses(o->namespaces, &addresses);
-	join__set_behind(o->join, link, links, address, addresses);
-}
-
 void capture_owner__read(struct capture_owner *o)
 {
 	note_losses(o);
@@ -127,7 +113,7 @@ void capture_owner__read(struct capture_owner *o)
 	o->now = now_ns();
 	o->questions = 0;
 	close_sockets(o);
-	renew_namespaces(o);
+	namespaces__renew(o->namespaces, o->now, o->join);
 	if (o->now - o->ticked < NS)
 		return;
 	o->ticked = o->now;
@@ -216,7 +202,7 @@ static void set_links(struct capture_owner *o, uint64_t netns, const char *const
 		join__set_netns(o->join, i, netns);
 		join__set_ifindex(o->join, i, if_nametoindex(ifname[i]));
 	}
-	renew_namespaces(o);
+	namespaces__renew(o->namespaces, o->now, o->join);
 }
 
 int capture_owner__open(struct capture_owner **out, const char *const *ifname, unsigned links)
