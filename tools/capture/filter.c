@@ -14,12 +14,13 @@
 struct capture_filter {
 	const struct capture_filter_opts *opts;
 	struct bpf_program program[2]; /* by raw */
-	bool compiled;
+	bool compiled, never_raw;
 };
 
 /* ---- by the packet ---- */
 
-static int compile(const char *expression, int link_type, struct bpf_program *out)
+/* `quiet`: what is wrong with it has been said, or is right with another link type. */
+static int compile(const char *expression, int link_type, bool quiet, struct bpf_program *out)
 {
 	pcap_t *p = pcap_open_dead(link_type, LONGEST);
 	int err = 0;
@@ -27,8 +28,9 @@ static int compile(const char *expression, int link_type, struct bpf_program *ou
 	if (!p)
 		return fail(-ENOMEM, NULL, "compile the filter");
 	if (pcap_compile(p, out, expression, 1, PCAP_NETMASK_UNKNOWN)) {
-		say(SAY_ERROR, "filter by '%s': %s; `man pcap-filter` has the language", expression,
-		    pcap_geterr(p));
+		if (!quiet)
+			say(SAY_ERROR, "filter by '%s': %s; `man pcap-filter` has the language",
+			    expression, pcap_geterr(p));
 		err = -EINVAL;
 	}
 	pcap_close(p);
@@ -38,6 +40,8 @@ static int compile(const char *expression, int link_type, struct bpf_program *ou
 bool capture_filter__takes_bytes(const struct capture_filter *f, bool raw, const uint8_t *data,
 				 uint32_t caplen, uint32_t length)
 {
+	if (raw && f->never_raw)
+		return false;
 	return !f->compiled || bpf_filter(f->program[raw].bf_insns, data, length, caplen);
 }
 
@@ -120,25 +124,22 @@ int capture_filter__check(const struct capture_filter_opts *o)
 		}
 	if (err || !o->expression)
 		return err;
-	err = compile(o->expression, DLT_EN10MB, &program);
+	err = compile(o->expression, DLT_EN10MB, false, &program);
 	if (!err)
 		pcap_freecode(&program);
 	return err;
 }
 
-/* Nothing is left of them on failure. */
+/* Where there is no Ethernet there is no ARP: libpcap refuses to compile what no packet can be. */
 static int compile_both(struct capture_filter *f)
 {
-	int err = compile(f->opts->expression, DLT_EN10MB, &f->program[0]);
+	int err = compile(f->opts->expression, DLT_EN10MB, false, &f->program[0]);
 
 	if (err)
 		return err;
-	err = compile(f->opts->expression, DLT_RAW, &f->program[1]);
-	if (err)
-		pcap_freecode(&f->program[0]);
-	else
-		f->compiled = true;
-	return err;
+	f->never_raw = compile(f->opts->expression, DLT_RAW, true, &f->program[1]);
+	f->compiled = true;
+	return 0;
 }
 
 int capture_filter__open(struct capture_filter **out, const struct capture_filter_opts *opts)
@@ -164,7 +165,8 @@ void capture_filter__close(struct capture_filter *f)
 {
 	if (f && f->compiled) {
 		pcap_freecode(&f->program[0]);
-		pcap_freecode(&f->program[1]);
+		if (!f->never_raw)
+			pcap_freecode(&f->program[1]);
 	}
 	free(f);
 }
