@@ -92,9 +92,10 @@ class End:
         self.ip("link", "set", self.link, "up")
 
     def counter(self, protocol, name):
-        """One of /proc/net/snmp."""
-        names, values = re.findall("^%s: (.*)$" % protocol, self.run("cat", "/proc/net/snmp"), re.M)
-        return int(dict(zip(names.split(), values.split()))[name])
+        """One of /proc/net/snmp or netstat; 0 where the kernel has none of that name."""
+        text = self.run("cat", "/proc/net/snmp", "/proc/net/netstat")
+        names, values = re.findall("^%s: (.*)$" % protocol, text, re.M)
+        return int(dict(zip(names.split(), values.split())).get(name, 0))
 
 
 class Pair:

@@ -195,7 +195,8 @@ class Capture(Ours):
         os.unlink(self.file("ours"))
         took = stats["interfaces"][0]["matched_as"]
         link = stats["interfaces"][0]
-        found["matched"], found["passed_by"] = link["matched"], took["no_credit"]
+        found["matched"] = link["matched"] - took["skipped"]
+        found["passed_by"] = took["no_credit"] + took["too_long"]
         found["lost"] = stats["output_dropped"] + took["copy_lost"] + link["rx_dropped"] + link["rx_ring_full"]
         return found
 
@@ -225,6 +226,18 @@ class Inline(Capture):
 class Inline10(Capture):
     name, what = "inline10", "wirewho capture --sample inline --rate 10"
     options = ("--sample", "inline", "--rate", "10")
+
+
+class Inline10Only(Capture):
+    """Without the owner programs: what the sampling itself costs."""
+    name, what, does = "inline10only", "wirewho capture --sample inline --rate 10 --no-owners", (PACKETS,)
+    options = ("--sample", "inline", "--rate", "10", "--no-owners")
+
+
+class InlineIdle(Capture):
+    """The program alone: it parses and selects, and hands over next to nothing."""
+    name, what, does = "inlineidle", "wirewho capture --sample inline --rate 1G --no-owners", (PACKETS,)
+    options = ("--sample", "inline", "--rate", "1000000000", "--no-owners")
 
 
 class Inline100(Capture):
