@@ -168,18 +168,19 @@ static void flow__untie(struct join *j, struct flow *f)
 	f->cookie = 0;
 }
 
+static const uint32_t anybodys[2] = { BETWEEN_ALL, BETWEEN_ALL };
+
 /* Of what was counted so far, and is not the new owner's: how much may be either's. */
 static const uint32_t *between_owners(const struct join *j)
 {
-	static const uint32_t all[2] = { BETWEEN_ALL, BETWEEN_ALL };
-
-	return j->doubt ? all : j->between;
+	return j->doubt ? anybodys : j->between;
 }
 
-static void flow__own(struct join *j, struct flow *f, const struct answer *a)
+/* `mixed`: what was counted so far is partly of the time since then, too. */
+static void flow__own(struct join *j, struct flow *f, const struct answer *a, bool mixed)
 {
 	if (!takes_pending(f, a))
-		flows__finish(&j->flows, f, between_owners(j));
+		flows__finish(&j->flows, f, mixed ? anybodys : between_owners(j));
 	whos__set(&j->whos, &f->who, a->who);
 	f->how = a->how;
 	f->flags &= ~(IS_DISPUTED | IS_BLURRED);
@@ -328,7 +329,7 @@ static void flow__ask(struct join *j, struct flow *f, uint32_t round, uint64_t t
 	struct answer a = flow__answer(j, f, round, tied);
 
 	if (a.found)
-		flow__own(j, f, &a);
+		flow__own(j, f, &a, a.blurred && round == f->round && !j->between);
 	if (a.passing)
 		f->flags |= IS_BEHIND;
 }
@@ -628,6 +629,11 @@ static int passed_flows(struct join *j, const struct owner_event *e)
 		flow__renew(j, f, f->round);
 	}
 	return found ? 0 : ties__put(&j->ties, e, j->round);
+}
+
+void join__counted(struct join *j, uint64_t time)
+{
+	j->sockets.counted = time;
 }
 
 int join__owner(struct join *j, const struct owner_event *e)

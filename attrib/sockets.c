@@ -271,7 +271,7 @@ static int on_socket(struct sockets *t, const struct owner_event *e, uint32_t ro
 		err = take_owner(t, s, e, &changed);
 	if (e->between[0] ==
 	    BETWEEN_ALL) { /* with a turn: what this harvest counted after it, too */
-		s->blurred[0] = e->turn ? round : round + 1;
+		s->blurred[0] = e->turn || e->time < t->counted ? round : round + 1;
 		s->blurred[1] = round + BLURRED_ROUNDS;
 		changed = true;
 	}

@@ -52,6 +52,8 @@ struct sockets {
 	struct socket_queue ending; /* closed, or known by ties alone */
 	struct socket_queue ended;  /* of no use any more but to flows that have not asked since */
 	uint32_t snapshot;
+	uint64_t
+		counted; /* when the latest harvest had all counts: what happened before may be in them */
 	uint32_t *version; /* by TCP port, by UDP port, by part of the cookie */
 	const struct hash_seed *seed;
 	struct whos *whos;

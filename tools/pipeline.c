@@ -248,6 +248,7 @@ static int harvest(struct pipeline *p, uint64_t now)
 
 	if (!err)
 		err = harvest__run(meter__harvest(p->meter), on_harvested, &received);
+	join__counted(p->join, now_ns());
 	read_owners(p);
 	settle(p, now, begun);
 	if (p->owners) {

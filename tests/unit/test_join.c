@@ -565,6 +565,35 @@ static void is_blurred_at_once(void **state)
 	assert_int_equal(packets_of(6, OWNER_EXACT), 32);
 }
 
+/* And so it does when it came about while the harvest was on its way, or before, and was told after it. */
+static void is_blurred_meanwhile(void **state)
+{
+	struct owner_event e = { .kind = OWNER_SOCKET,
+				 .time = 22,
+				 .cookie = 1,
+				 .netns = HOST,
+				 .key = key(UDP, "10.0.0.1", 40000, "0.0.0.0", 0),
+				 .how = OWNER_EXACT,
+				 .who = process(6),
+				 .between = { BETWEEN_ALL, 0 } };
+
+	(void)state;
+	socket_is(1, 5, OWNER_EXACT, key(UDP, "10.0.0.1", 40000, "0.0.0.0", 0));
+	add(asked(), 0, 1, 10);
+	report();
+	assert_int_equal(packets_of(5, OWNER_EXACT), 1);
+	add(asked(), 0, 2, 20);
+	join__counted(j, 25);
+	assert_int_equal(join__owner(j, &e), 0);
+	add(asked(), 0, 4, 30);
+	add(asked(), 0, 8, 40);
+	add(asked(), 0, 16, 50);
+	report();
+	assert_int_equal(packets_of(5, OWNER_EXACT), 0);
+	assert_int_equal(packets_of(0, OWNER_NONE), 2 + 4 + 8);
+	assert_int_equal(packets_of(6, OWNER_EXACT), 16);
+}
+
 /* A reused pid is somebody else; pid 0 is nobody. */
 static void identity(void **state)
 {
@@ -1544,6 +1573,7 @@ int main(void)
 		TEST(changes_hands),
 		TEST(is_blurred),
 		TEST(is_blurred_at_once),
+		TEST(is_blurred_meanwhile),
 		TEST(identity),
 		TEST(takes_a_new_name),
 		cmocka_unit_test(looks_up),
