@@ -132,9 +132,13 @@ matrix__markdown() {
             for (r = 1; r <= rows; r++) {
                 if (!(r in said)) continue
                 printf "\n| %s |", name[r]
-                for (c = 1; c <= columns; c++) if (c in head) printf " %s |", cell[r, c] == "" ? "-" : cell[r, c]
+                for (c = 1; c <= columns; c++) if (c in head) {
+                    printf " %s |", cell[r, c] == "" ? "-" : cell[r, c]
+                    missing += cell[r, c] == ""
+                }
             }
             print ""
+            if (missing) print "\n-: has not run in these runs"
             for (n = 1; n <= notes; n++) printf "\n(%d) %s\n", n, text[n]
         }'
 }
