@@ -237,7 +237,7 @@ counters() {
 
 # quiet NS IF: waits until the interface has neither sent nor received anything for a second and a half
 quiet() {
-    local last now still=0 end=$((SECONDS + 30))
+    local last now still=0 end=$((SECONDS + 30 * ${WW_SLOW:-1}))
     last=$(counters "$1" "$2")
     while [ "$still" -lt 15 ]; do
         [ "$SECONDS" -lt "$end" ] || die "$2 does not come to rest"
