@@ -47,10 +47,13 @@ static int print(const struct options *o, const struct sending *s, int way,
 		       way_names[way], s->threads);
 		return 0;
 	}
-	json = json_pack("{s:I,s:I,s:I,s:I,s:f,s:s,s:I}", "made", (json_int_t)sent->made, "sent",
-			 (json_int_t)sent->sent, "bytes", (json_int_t)sent->bytes, "refused",
-			 (json_int_t)sent->refused, "seconds", sent->seconds, "generator",
-			 way_names[way], "threads", (json_int_t)s->threads);
+	json = json_pack("{s:I,s:I,s:I,s:I,s:f,s:s,s:I,s:{s:f,s:f,s:f,s:f}}", "made",
+			 (json_int_t)sent->made, "sent", (json_int_t)sent->sent, "bytes",
+			 (json_int_t)sent->bytes, "refused", (json_int_t)sent->refused, "seconds",
+			 sent->seconds, "generator", way_names[way], "threads",
+			 (json_int_t)s->threads, "cpu", "user", sent->spent.user, "system",
+			 sent->spent.system, "softirq", sent->spent.softirq, "busy",
+			 sent->spent.busy);
 	if (strcmp(o->json, "-")) {
 		err = json_dump_file(json, o->json, JSON_COMPACT);
 	} else {
@@ -129,6 +132,7 @@ static int send_parts(const struct sending *s, struct sender *t, struct generate
 		out->bytes += t[i].sent.bytes;
 		if (t[i].sent.seconds > out->seconds)
 			out->seconds = t[i].sent.seconds;
+		out->spent = t[i].sent.spent;
 	}
 	return err;
 }
@@ -196,8 +200,10 @@ static int run(const struct options *o)
 			     .threads = o->threads,
 			     .replay = o->replay };
 	struct generated sent;
+	struct spent start;
 	int way = choose(o, &s), err = -EINVAL;
 
+	spent__now(&start);
 	if (way == PKTGEN) {
 		s.cpu = o->cpu == CPU_ANY ? 0 : o->cpu;
 		err = pktgen__send(&s, &sent);
@@ -208,6 +214,8 @@ static int run(const struct options *o)
 	} else if (way == LIVE) {
 		err = send_live(&s, &sent);
 	}
+	if (way != LIVE)
+		spent__since(&start, &sent.spent);
 	return err ? err : print(o, &s, way, &sent);
 }
 

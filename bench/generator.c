@@ -116,6 +116,38 @@ int driver__counter(const char *ifname, const char *ending, uint64_t *out)
 		   : 0;
 }
 
+/* ---- what it costs ---- */
+
+void spent__now(struct spent *now)
+{
+	enum { USER, NICE, SYSTEM, IDLE, IOWAIT, IRQ, SOFTIRQ, STEAL, FIELDS };
+	double t[FIELDS] = { 0 }, tick = sysconf(_SC_CLK_TCK);
+	FILE *file = fopen("/proc/stat", "re");
+	struct timespec clock;
+	int i;
+
+	if (file && !fscanf(file, "cpu"))
+		for (i = 0; i < FIELDS && fscanf(file, "%lf", &t[i]) == 1; i++)
+			t[i] /= tick;
+	if (file)
+		fclose(file);
+	clock_gettime(CLOCK_MONOTONIC, &clock);
+	now->user = t[USER] + t[NICE];
+	now->system = t[SYSTEM] + t[IRQ];
+	now->softirq = t[SOFTIRQ];
+	now->busy = (clock.tv_sec + clock.tv_nsec / 1e9) * sysconf(_SC_NPROCESSORS_ONLN) - t[IDLE] -
+		    t[IOWAIT] - t[STEAL];
+}
+
+void spent__since(const struct spent *start, struct spent *out)
+{
+	spent__now(out);
+	out->user -= start->user;
+	out->system -= start->system;
+	out->softirq -= start->softirq;
+	out->busy -= start->busy;
+}
+
 /* ---- the frame ---- */
 
 static unsigned headers(const struct generator_opts *o)
@@ -432,13 +464,16 @@ int generator__send(struct generator *g, uint64_t frames, double seconds, struct
 {
 	bool counts = !g->opts.alone && !g->opts.parts;
 	uint64_t sent = 0, refused = 0;
+	struct spent start;
 	int err = 0;
 
 	*out = (struct generated){ 0 };
 	if (counts)
 		err = read_counters(g, &sent, &refused);
+	spent__now(&start);
 	if (!err)
 		err = send_all(g, frames, seconds, out);
+	spent__since(&start, &out->spent);
 	if (!err && counts)
 		err = settle(g, sent, refused, out);
 	return err;

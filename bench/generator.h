@@ -29,11 +29,22 @@ struct generator_opts {
 		parts; /* of several that send at once: this one's number, and how many; 0: it is alone */
 };
 
+/*
+ * CPU seconds of all CPUs together: the first three as the kernel samples them; busy: in anything but idling or another
+ * machine's turn.
+ */
+struct spent {
+	double user, system, softirq, busy;
+};
+void spent__now(struct spent *now);
+void spent__since(const struct spent *start, struct spent *out);
+
 struct generated {
-	uint64_t made;    /* frames */
-	uint64_t sent;    /* frames that the interface took */
-	uint64_t bytes;   /* of those; where sizes are mixed, of all that were made */
-	uint64_t refused; /* the ring at the other end was full */
+	uint64_t made;      /* frames */
+	uint64_t sent;      /* frames that the interface took */
+	uint64_t bytes;     /* of those; where sizes are mixed, of all that were made */
+	uint64_t refused;   /* the ring at the other end was full */
+	struct spent spent; /* by the whole host meanwhile */
 	double seconds;
 };
 
