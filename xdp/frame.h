@@ -19,13 +19,16 @@ struct frame {
 	struct count count;
 };
 
-/* bpf_xdp_get_buff_len() costs a call on every packet; nearly all lie in one buffer. */
+/* Does it lie in one buffer for sure? Nearly all do, and bpf_xdp_get_buff_len() costs a call. */
+static __always_inline int frame__is_whole(struct xdp_md *ctx)
+{
+	return look_inside &&
+	       !(((struct xdp_buff *)bpf_cast_to_kern_ctx(ctx))->flags & XDP_BUFF_HAS_FRAGS);
+}
+
 static __always_inline __u64 frame__length(struct xdp_md *ctx)
 {
-	if (look_inside &&
-	    !(((struct xdp_buff *)bpf_cast_to_kern_ctx(ctx))->flags & XDP_BUFF_HAS_FRAGS))
-		return ctx->data_end - ctx->data;
-	return bpf_xdp_get_buff_len(ctx);
+	return frame__is_whole(ctx) ? ctx->data_end - ctx->data : bpf_xdp_get_buff_len(ctx);
 }
 
 static __always_inline struct frame frame__of(struct xdp_md *ctx)

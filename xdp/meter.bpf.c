@@ -26,15 +26,23 @@ struct {
  */
 static __always_inline int count_plain(struct xdp_md *ctx)
 {
-	struct frame f = frame__of(ctx);
+	const void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	__u32 cpu = bpf_get_smp_processor_id();
+	struct count n = { .packets = 1 };
 	struct plain4 p;
 	struct tally *t;
 
-	if (!parse__plain4(f.data, f.end, link_number, &p) || turn__any())
+	if (look_inside && !frame__is_whole(ctx))
+		return 0;
+	if (!parse__plain4(data, end, link_number, &p) || turn__any())
+		return 0;
+	n.bytes = look_inside ? ctx->data_end - ctx->data : bpf_xdp_get_buff_len(ctx);
+	if (!table__plain4(cpu, &p, &n))
 		return 0;
 	t = table__tally(cpu, link_number);
-	return t && table__plain4(t, cpu, &p, &f.count);
+	if (t)
+		count__add(&t->seen, &n);
+	return 1;
 }
 
 /* Nothing but counting: what most runs do. */

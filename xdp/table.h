@@ -611,18 +611,16 @@ static __always_inline void table__later(__u32 cpu, const struct addition *a)
 		      &(struct addition){ .flow = &flow, .count = a->count, .marks = a->marks });
 }
 
-/* A plain packet the short way; 0: nothing was done. */
-static __always_inline int table__plain4(struct tally *t, __u32 cpu, const struct plain4 *p,
+/* A plain packet the short way, but for the ledger; 0: nothing was done. */
+static __always_inline int table__plain4(__u32 cpu, const struct plain4 *p,
 					 const struct count *count)
 {
 	struct addition a = { .count = *count, .marks = p->marks };
 	struct needle n = needle__plain4(p);
 
-	if (*(volatile __u32 *)&ctl.later)
-		table__later4(cpu, &n, &a);
-	else if (!table__hit(&flows4, &n, 2, table.mask4, cpu, &a))
-		return 0;
-	count__add(&t->seen, count);
+	if (!*(volatile __u32 *)&ctl.later)
+		return table__hit(&flows4, &n, 2, table.mask4, cpu, &a);
+	table__later4(cpu, &n, &a);
 	return 1;
 }
 #endif
