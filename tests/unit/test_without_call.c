@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* The meter without the call that may keep it out of a dispatcher: none of it is left, and nothing else is changed. */
+/* The sampler without the call that may keep it out of a dispatcher: none of it is left, and nothing else is changed. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -8,14 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <linux/bpf.h>
-#include "xdp/meter.h"
-#include "xdp/meter.skel.h"
+#include "xdp/sampler.h"
+#include "xdp/sampler.skel.h"
 #include "xdp/without_call.h"
 
-static void meter(void **state)
+static void sampler(void **state)
 {
 	size_t size, changed = 0;
-	const uint8_t *was = meter_bpf__elf_bytes(&size);
+	const uint8_t *was = sampler_bpf__elf_bytes(&size);
 	uint8_t *now = malloc(size);
 	unsigned calls;
 
@@ -36,7 +36,7 @@ static void meter(void **state)
 static void not_whole(void **state)
 {
 	size_t size;
-	const uint8_t *was = meter_bpf__elf_bytes(&size);
+	const uint8_t *was = sampler_bpf__elf_bytes(&size);
 	uint8_t *now = malloc(size);
 
 	(void)state;
@@ -50,7 +50,7 @@ static void not_whole(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(meter),
+		cmocka_unit_test(sampler),
 		cmocka_unit_test(not_whole),
 	};
 
