@@ -161,10 +161,6 @@ struct udp_sock {
 	struct sk_buff_head reader_queue;
 };
 
-struct sk_buff {
-	__u8 encapsulation : 1; /* what is inside has its own headers, which are described too */
-};
-
 struct socket {
 	struct sock *sk;
 };

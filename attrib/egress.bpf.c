@@ -8,10 +8,7 @@
 #include "announce.h"
 #include "who.h"
 
-const volatile __u32 look_inside = 0; /* 1: the kernel has bpf_cast_to_kern_ctx (6.2) */
-const volatile __u32 owners_on = 0;   /* 1: tie new flows to their sockets */
-
-extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak;
+const volatile __u32 owners_on = 0; /* 1: tie new flows to their sockets */
 
 /* A new flow without a socket that came in by another interface: there its sender stands. */
 static __always_inline void pass(struct __sk_buff *skb, const struct parsed *p)
@@ -33,17 +30,6 @@ static __always_inline void pass(struct __sk_buff *skb, const struct parsed *p)
 static __always_inline int is_senders(const struct bpf_sock *sk, const struct flow_key *key)
 {
 	return sk->protocol == key->proto && bpf_htons(sk->src_port) == key->sport;
-}
-
-/* The kernel makes the outer header when it puts a tunnel around what a socket here has sent. */
-static __always_inline int is_tunnels(struct __sk_buff *skb, const struct flow_key *key)
-{
-	struct sk_buff *whole;
-
-	if (!look_inside || key->proto != PARSE_IP_UDP)
-		return 0;
-	whole = bpf_cast_to_kern_ctx(skb);
-	return BPF_CORE_READ_BITFIELD(whole, encapsulation);
 }
 
 #define TUNNELS (1ull << 62) /* in a cookie: what the kernel makes of this socket's frames */
@@ -73,7 +59,8 @@ static __always_inline void tie(struct __sk_buff *skb, const struct parsed *p)
 		pass(skb, p);
 		return;
 	}
-	if (is_tunnels(skb, &p->flow.key)) {
+	/* The kernel makes the outer header when it puts a tunnel around what a socket here has sent. */
+	if (p->flow.key.proto == PARSE_IP_UDP && is_tunnels(skb)) {
 		tie_to_kernel(skb, &p->flow.key);
 		return;
 	}

@@ -6,6 +6,7 @@
  * that both agree. What the kernel has merged or not cut up yet (GRO, GSO) is counted as its segments.
  */
 #include <linux/bpf.h>
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include "flow.h"
 #include "parse.h"
@@ -18,6 +19,26 @@ const volatile __u16 link_number = 0;
 const volatile __u32 link_raw = 0;     /* 1: no Ethernet header (tun, WireGuard) */
 const volatile __u32 match_counts = 0; /* 1: what does not match is not counted as a flow */
 const volatile struct match match = {};
+const volatile __u32 look_inside =
+	0; /* 1: the kernel has bpf_cast_to_kern_ctx and bpf_rdonly_cast (6.2) */
+
+extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak;
+extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym __weak;
+
+/* What the kernel knows of a tunnel's packet (CO-RE: the part behind ___ is no part of the name). */
+struct sk_buff___tunnel {
+	unsigned char *head, *data;
+	unsigned int end;
+	__u16 inner_transport_header;
+	__u8 encapsulation : 1; /* what is inside has its own headers, which are described too */
+} __attribute__((preserve_access_index));
+
+struct skb_shared_info___tunnel {
+	unsigned int gso_type;
+} __attribute__((preserve_access_index));
+
+struct skb_shared_info;
+#define GSO_TCP (1 << 0 | 1 << 4) /* SKB_GSO_TCPV4, SKB_GSO_TCPV6 */
 
 static __always_inline enum reason skb__parse(struct __sk_buff *skb, struct parsed *p)
 {
@@ -41,11 +62,44 @@ static __always_inline enum reason skb__parse_all(struct __sk_buff *skb, struct 
 	return skb__parse(skb, p);
 }
 
+static __always_inline int is_tunnels(struct __sk_buff *skb)
+{
+	struct sk_buff___tunnel *whole;
+
+	if (!look_inside)
+		return 0;
+	whole = bpf_cast_to_kern_ctx(skb);
+	return BPF_CORE_READ_BITFIELD(whole, encapsulation);
+}
+
+/* A tunnel's packet that is to be cut: its segments repeat the headers inside too. */
+static __noinline __u32 skb__tunnel_headers(struct __sk_buff *skb)
+{
+	struct sk_buff___tunnel *whole = bpf_cast_to_kern_ctx(skb);
+	__u32 inner = whole->inner_transport_header - (__u32)(whole->data - whole->head);
+	const struct skb_shared_info___tunnel *shared = bpf_rdonly_cast(
+		whole->head + whole->end, bpf_core_type_id_kernel(struct skb_shared_info));
+	__u8 words;
+
+	if (!(shared->gso_type & GSO_TCP))
+		return inner + 8;
+	return bpf_skb_load_bytes(skb, inner + 12, &words, 1) ? 0 : inner + (words >> 4 << 2);
+}
+
+/* How many of its first bytes each segment repeats, 0: not known. */
+static __always_inline __u32 skb__headers(struct __sk_buff *skb, enum reason why,
+					  const struct parsed *p)
+{
+	if (is_tunnels(skb))
+		return skb__tunnel_headers(skb);
+	return why == REASON_FLOW ? p->headers : 0;
+}
+
 /*
  * What this skb is on the wire. The stack hands on one skb for many segments; each repeats the headers and carries
  * gso_size bytes. A tag in metadata becomes 4 bytes of each frame.
  */
-static __always_inline struct count skb__wire(const struct __sk_buff *skb, enum reason why,
+static __always_inline struct count skb__wire(struct __sk_buff *skb, enum reason why,
 					      const struct parsed *p)
 {
 	__u32 tag = skb->vlan_present ? 4 : 0, headers, segments, size = skb->gso_size;
@@ -53,9 +107,9 @@ static __always_inline struct count skb__wire(const struct __sk_buff *skb, enum 
 
 	if (!size)
 		return n;
-	headers = why == REASON_FLOW ? p->headers : 0;
+	headers = skb__headers(skb, why, p);
 	segments = skb->gso_segs;
-	if (why == REASON_FLOW && skb->len > headers)
+	if (headers && skb->len > headers)
 		segments = (skb->len - headers + size - 1) / size;
 	if (segments < 2)
 		return n;

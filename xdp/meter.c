@@ -116,6 +116,7 @@ static int open_tc(const struct meter *m, struct metered *l, uint16_t number)
 	if (!l->tc)
 		return fail(-errno, NULL, "open the tc ingress program");
 	l->tc->rodata->link_number = number;
+	l->tc->rodata->look_inside = !probe__kernel_context();
 	l->tc->rodata->link_raw = l->facts.raw;
 	l->tc->rodata->match_counts = m->opts.match_counts;
 	if (m->opts.match)

@@ -50,4 +50,22 @@ count "nginx, IPv4" . cli curl -fsS -o /dev/null http://$SRV4/big
 count "nginx, IPv6" . cli curl -fsS -o /dev/null "http://[$SRV6]/big"
 count "iperf3" . cli iperf3 -c $SRV4 -R -t 2 -P 2 --logfile "$TMP/iperf"
 count "iperf3, IPv6" . cli iperf3 -c $SRV6 -R -t 2 --logfile "$TMP/iperf"
+
+# tunnel NS DEV FAR ADDRESS
+tunnel() {
+    ip -n "$1" link add ww-vx type vxlan id 7 remote "$3" dstport 4789 dev "$2" 2>"$TMP/vx" || return
+    must ip -n "$1" address add "$4" dev ww-vx
+    must ip -n "$1" link set ww-vx up
+}
+
+# In a tunnel each segment repeats the headers inside too.
+if tunnel "$SRV" $SRV_IF $CLI4 10.78.0.1/24; then
+    tunnel "$CLI" $CLI_IF $SRV4 10.78.0.2/24
+    offload "$RTR" ww-out off tx-udp_tnl-segmentation tx-udp_tnl-csum-segmentation
+    neighbours "$SRV" ww-vx "$(mac "$CLI" ww-vx)" 10.78.0.2
+    neighbours "$CLI" ww-vx "$(mac "$SRV" ww-vx)" 10.78.0.1
+    count "VXLAN" . cli iperf3 -c 10.78.0.1 -R -t 2 --logfile "$TMP/iperf"
+else
+    echo "VXLAN: not tried: $(cat "$TMP/vx")"
+fi
 is "packets that the router dropped" "$(counter "$RTR" ww-out tx_dropped) $(counter "$RTR" ww-in rx_dropped)" "0 0"
