@@ -5,9 +5,11 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/time.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 #include "senders.h"
@@ -17,6 +19,24 @@
 #define FLOWS_MOST (1u << 24) /* addresses from 10.0.0.0 on */
 #define RESULT_NAPS 100
 #define RESULT_NAP_NS 20000000
+
+/*
+ * pktgen holds on to each packet that it hands over, unless told not to (its flag SHARED, since 6.7). Before that, a
+ * packet that comes straight back into this host stops the kernel (skbuff.c: BUG_ON(skb_shared(skb))) if it meets
+ * a generic XDP program there.
+ */
+static bool holds_on(const char *ifname)
+{
+	char device[64];
+	struct utsname host;
+	unsigned major = 0, minor = 0;
+
+	snprintf(device, sizeof(device), "/sys/class/net/%s/device", ifname);
+	if (!access(device, F_OK) || uname(&host))
+		return false;
+	return sscanf(host.release, "%u.%u", &major, &minor) == 2 &&
+	       (major < 6 || (major == 6 && minor < 7));
+}
 
 const char *pktgen__lacks(const struct sending *s)
 {
@@ -30,6 +50,8 @@ const char *pktgen__lacks(const struct sending *s)
 		return "it sends one size, and each flow alike";
 	if (o->alone || s->replay)
 		return "it sends its own frames, and always sends them";
+	if (holds_on(o->ifname))
+		return "before Linux 6.7 it is no way into an interface of this same host";
 	return o->flows > FLOWS_MOST ? "it would run out of addresses" : NULL;
 }
 
@@ -83,6 +105,7 @@ static int describe(const struct sending *s, const char *device, unsigned i)
 	int err = put(device, "count %" PRIu64, frames);
 
 	err = err ? err : put(device, "clone_skb 0");
+	err = err ? err : put(device, "flag !SHARED"); /* unknown before 6.7, and no error there */
 	err = err ? err : put(device, "pkt_size %u", s->opts.size);
 	err = err ? err : put(device, "src_min 10.0.0.0");
 	err = err ? err : put(device, "src_max %s", inet_ntoa(last));
