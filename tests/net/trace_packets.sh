@@ -68,7 +68,7 @@ is "by port, 4000" "$(summed "$TMP/port" '.destination.port == 4000 and .network
 is "ports" "$(jq -r 'select(.event.kind == "metric") | .destination.port' "$TMP/port" | sort -un | tr '\n' ' ')" "80 4000 "
 is "rows with a process" "$(jq -r 'select(.process) | .process.pid' "$TMP/port")" ""
 
-ww__start "$SRV" trace packets -i $SRV_IF --port 80 3 1
+ww__start "$SRV" trace packets -i $SRV_IF --port 80 $((3 * ${WW_SLOW:-1})) 1
 load
 wait "$WW_PID"
 is "the exit code after one interval" $? 0
