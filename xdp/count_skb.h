@@ -108,8 +108,10 @@ static __always_inline struct count skb__wire(struct __sk_buff *skb, enum reason
 	if (!size)
 		return n;
 	headers = skb__headers(skb, why, p);
+	if (headers >= skb->len) /* who made the packet was wrong about what is inside */
+		headers = 0;
 	segments = skb->gso_segs;
-	if (headers && skb->len > headers)
+	if (headers)
 		segments = (skb->len - headers + size - 1) / size;
 	if (segments < 2)
 		return n;

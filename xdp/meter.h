@@ -3,8 +3,8 @@
 #define WIREWHO_METER_H
 /*
  * The meter: one program an interface over one shared set of count tables, XDP or (RECEIVE_TC) at tc ingress. Open, add
- * interfaces, attach, harvest, detach. With sampling it is another program that selects frames and counts no flows: the tallies alone say what
- * became of each frame.
+ * interfaces, attach, harvest, detach. With sampling it is another program, that selects frames and counts no flows: the
+ * tallies alone say what became of each frame.
  */
 #include <net/if.h>
 #include <stdbool.h>
