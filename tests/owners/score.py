@@ -13,6 +13,7 @@ LEAST = 99.9  # per cent of the packets that have an owner
 # Packets of a connection that may come before its owner shows; where all is slow, some are sent again.
 HANDSHAKE = 10 if int(os.environ.get("WW_SLOW", 1)) > 1 else 6
 SLACK = 10    # packets of a shared connection's beginning and end
+NOTES = 6     # of a failed row
 HOWS = ("exact", "bound", "listener", "snapshot")
 
 
@@ -187,31 +188,54 @@ def judge_shares(row, shares, seen):
             row.notes.append("%s has %d packets, and used %d" % (pid, packets, shares[pid]))
 
 
-def judge(s, row):
-    for key, seen in row.seen.items():
-        nobody = find(s.nobody, key)
-        if nobody is not None:
-            row.nobody += sum(seen.values())
-            for (pid, name, how), packets in seen.items():
-                if pid not in (None, nobody):
-                    row.wrong += packets
-                    row.notes.append("%s/%s has %d packets of nobody" % (name, pid, packets))
-            continue
-        shares = find(s.shares, key)
-        if shares is not None:
-            judge_shares(row, shares, seen)
-            continue
-        claims = find(s.claims, key)
-        if claims[0].packets is not None:
-            judge_counted(row, claims, seen)
-        else:
-            judge_plain(row, claims, find(s.listeners, key) or (), seen)
+def owner_of(pid, name, how):
+    return "nobody" if pid is None else "%s/%d %s" % (name, pid, how)
+
+
+def claim_of(key, s):
+    """What its programs said of a flow."""
+    shares, nobody = find(s.shares, key), find(s.nobody, key)
+    if shares is not None:
+        return " ".join("%d used %d" % x for x in shares.items())
+    if nobody is not None:
+        return "nobody, or %d" % nobody
+    return " ".join("%s/%d%s" % (c.comm, c.pid, "" if c.packets is None else " %s" % c.packets)
+                    for c in find(s.claims, key))
+
+
+def judge_flow(s, row, key, seen):
+    nobody, shares, claims = find(s.nobody, key), find(s.shares, key), find(s.claims, key)
+    if nobody is not None:
+        row.nobody += sum(seen.values())
+        for (pid, name, how), packets in seen.items():
+            if pid not in (None, nobody):
+                row.wrong += packets
+                row.notes.append("%s/%s has %d packets of nobody" % (name, pid, packets))
+    elif shares is not None:
+        judge_shares(row, shares, seen)
+    elif claims[0].packets is not None:
+        judge_counted(row, claims, seen)
+    else:
+        judge_plain(row, claims, find(s.listeners, key) or (), seen)
+
+
+def judge_counts(s, row):
     for key, packets in s.sent.items():
         if row.sent[key] != packets:
             row.notes.append("miscounted: %s sent %d, %d were counted" % (" ".join(key), packets, row.sent[key]))
     for key, size in s.payload.items():
         if row.size[key] < size:
             row.notes.append("miscounted: %s moved %d bytes, %d were counted" % (" ".join(key), size, row.size[key]))
+
+
+def judge(s, row):
+    for key, seen in row.seen.items():
+        wrong = row.wrong
+        judge_flow(s, row, key, seen)
+        if row.wrong > wrong:
+            row.notes.append("    at %s: %s; expected %s" % (" ".join(key), ", ".join(
+                "%s %d" % (owner_of(*who), packets) for who, packets in seen.items()), claim_of(key, s)))
+    judge_counts(s, row)
 
 
 # ---------------------------------------------------------------------------------------------------------- the peers
@@ -332,6 +356,19 @@ def line_of(name, t):
         "  <- FAILED" if t.failed() else "")
 
 
+def notes_of(t):
+    """What was wrong before what was merely miscounted: a record of a failed run may keep little."""
+    return sorted(t.notes, key=lambda n: n.startswith("miscounted"))[:NOTES] + t.status
+
+
+def print_failed(failed):
+    """Once more at the end: a log that is cut in its middle still has them."""
+    for name, t in failed:
+        print(line_of(name, t))
+        for note in notes_of(t):
+            print("    " + note)
+
+
 def as_json(name, t):
     return {"scenario": name, "packets": t.packets, "right": t.right, "none": t.none, "wrong": t.wrong,
             "nobody": t.nobody, "how": dict(t.how), "ss_right": t.ss, "ss_wrong": t.ss_wrong,
@@ -354,14 +391,13 @@ def main():
     everything = Total()
     for name, t in totals.items():
         print(line_of(name, t))
-        for note in (t.notes[:4] + t.status if t.failed() else []):
-            print("    " + note)
         everything.add(t)
         everything.add_peers(t.ss, t.nethogs)
-    failed = [name for name, t in totals.items() if t.failed()]
+    failed = [(name, t) for name, t in totals.items() if t.failed()]
     played = [t for t in totals.values() if t.packets]
     for flow, packets in strays.items():
         print("no claim to %s: %d packets" % (flow, packets))
+    print_failed(failed)
     print("%d scenarios, %d rounds, %d packets: %s %% right, %d without an owner's name, %d wrong; %d failed" % (
         len(played), len(args.rounds), everything.packets,
         "-" if everything.share() is None else "%.4f" % everything.share(), everything.none, everything.wrong,
