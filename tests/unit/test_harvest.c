@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// timeout: 240
 /*
  * The count table, both sides: the meter's own program is run frame by frame (BPF_PROG_TEST_RUN) against small tables,
  * and harvested in between. Each flow has frames of its own size, so that what lands in another flow shows. What was
