@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include "attrib/egress.skel.h"
 #include "owners.h"
+#include "xdp/constants.h"
 #include "xdp/pin.h"
-#include "xdp/probe.h"
 #include "xdp/say.h"
 #include "xdp/tc.h"
 
@@ -79,15 +79,14 @@ void egress__close(struct egress *e)
 
 static int load(struct egress *e, struct egress_link *l, uint16_t number, bool raw)
 {
+	const struct constants c = { .link = number,
+				     .raw = raw,
+				     .match_counts = e->opts.match_counts,
+				     .match = e->opts.match };
 	int err = harvest__lend(e->harvest, l->skel->obj);
 
-	l->skel->rodata->link_number = number;
-	l->skel->rodata->link_raw = raw;
-	l->skel->rodata->match_counts = e->opts.match_counts;
-	l->skel->rodata->look_inside = !probe__kernel_context();
+	constants__set(l->skel->rodata, &c);
 	l->skel->rodata->owners_on = e->opts.owners != NULL;
-	if (e->opts.match)
-		l->skel->rodata->match = *e->opts.match;
 	if (!err && e->opts.owners)
 		err = owners__lend(e->opts.owners, l->skel->obj);
 	return err ? err : bpf_object__load(l->skel->obj);

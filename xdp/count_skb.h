@@ -136,8 +136,7 @@ static __always_inline int skb__count(struct __sk_buff *skb, struct parsed *p)
 	if (why == REASON_FLOW && match_counts && !match__test(p, &match))
 		why = REASON_UNMATCHED;
 	if (why != REASON_FLOW) {
-		if (why < REASON_N)
-			count__add(&t->reason[why], &n);
+		tally__reason(t, why, &n);
 		return 0;
 	}
 	turn__mark(&p->flow);

@@ -60,8 +60,7 @@ static __noinline int count_only(struct xdp_md *ctx)
 	count__add(&t->seen, &f.count);
 	why = parse__frame(f.data, f.end, -1, link_number, &p);
 	if (why != REASON_FLOW) {
-		if (why < REASON_N)
-			count__add(&t->reason[why], &f.count);
+		tally__reason(t, why, &f.count);
 		return XDP_PASS;
 	}
 	turn__mark(&p.flow);
@@ -89,8 +88,7 @@ static __noinline int count_selected(struct xdp_md *ctx)
 	if (why == REASON_FLOW && match_counts && !match__test(&p, &match))
 		why = REASON_UNMATCHED;
 	if (why != REASON_FLOW) {
-		if (why < REASON_N)
-			count__add(&t->reason[why], &f.count);
+		tally__reason(t, why, &f.count);
 		return XDP_PASS;
 	}
 	turn__mark(&p.flow);

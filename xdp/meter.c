@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include "constants.h"
 #include "link.h"
 #include "pin.h"
-#include "probe.h"
 #include "sampler.h"
 #include "say.h"
 #include "xdp/ingress.skel.h"
@@ -95,32 +95,22 @@ void meter__close(struct meter *m)
 	free(m);
 }
 
-static int open_counter(const struct meter *m, struct metered *l, uint16_t number)
+static int open_counter(struct metered *l, const struct constants *c)
 {
 	l->skel = meter_bpf__open();
 	if (!l->skel)
 		return fail(-errno, NULL, "open the XDP program");
-	l->skel->rodata->link_number = number;
-	l->skel->rodata->link_raw = l->facts.raw;
-	l->skel->rodata->match_counts = m->opts.match_counts;
-	l->skel->rodata->look_inside = !probe__kernel_context();
-	if (m->opts.match)
-		l->skel->rodata->match = *m->opts.match;
+	constants__set(l->skel->rodata, c);
 	l->obj = l->skel->obj;
 	return 0;
 }
 
-static int open_tc(const struct meter *m, struct metered *l, uint16_t number)
+static int open_tc(struct metered *l, const struct constants *c)
 {
 	l->tc = ingress_bpf__open();
 	if (!l->tc)
 		return fail(-errno, NULL, "open the tc ingress program");
-	l->tc->rodata->link_number = number;
-	l->tc->rodata->look_inside = !probe__kernel_context();
-	l->tc->rodata->link_raw = l->facts.raw;
-	l->tc->rodata->match_counts = m->opts.match_counts;
-	if (m->opts.match)
-		l->tc->rodata->match = *m->opts.match;
+	constants__set(l->tc->rodata, c);
 	l->obj = l->tc->obj;
 	return 0;
 }
@@ -153,11 +143,16 @@ static int pin_link(const struct metered *l, const char *ifname)
 static int open_program(const struct meter *m, struct metered *l, uint16_t number,
 			const char *ifname)
 {
+	const struct constants c = { .link = number,
+				     .raw = l->facts.raw,
+				     .match_counts = m->opts.match_counts,
+				     .match = m->opts.match };
+
 	if (m->opts.mode == RECEIVE_TC)
-		return open_tc(m, l, number);
+		return open_tc(l, &c);
 	if (m->opts.sampling.mode != SAMPLE_MODE_NONE)
 		return open_sampler(m, l, number, ifname);
-	return open_counter(m, l, number);
+	return open_counter(l, &c);
 }
 
 static int load(const struct meter *m, struct metered *l, const char *ifname)

@@ -248,8 +248,7 @@ int wirewho_meter(struct xdp_md *ctx)
 	count__add(&t->seen, &f.count);
 	why = look(&f, &p);
 	if (why != REASON_FLOW) {
-		if (why < REASON_N)
-			count__add(&t->reason[why], &f.count);
+		tally__reason(t, why, &f.count);
 		return XDP_PASS;
 	}
 	if (!is_sampled(cpu, &p))

@@ -133,6 +133,13 @@ static __always_inline void count__add(struct count *to, const struct count *n)
 	to->bytes += n->bytes;
 }
 
+/* A frame that is of no flow; the verifier does not know that the parser gives no other number. */
+static __always_inline void tally__reason(struct tally *t, enum reason why, const struct count *n)
+{
+	if (why < REASON_N)
+		count__add(&t->reason[why], n);
+}
+
 /*
  * A flow as its slot holds it: two words for IPv4, five for IPv6. All functions below are expanded with a constant
  * `words`, so each table gets code of its own.
