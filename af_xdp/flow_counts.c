@@ -176,23 +176,33 @@ struct count flow_counts__of(const struct flow_counts *f, const struct flow_key 
 
 /* ---- open and close ---- */
 
+/* A seed that anybody knows would be none. So few bytes come whole, or not at all. */
+static int choose_seed(struct flow_counts *f)
+{
+	int i;
+
+	if (getrandom(f->seed, sizeof(f->seed), 0) < 0)
+		return -errno;
+	for (i = 0; i < 5; i++)
+		f->seed[i] |= 1;
+	return 0;
+}
+
 int flow_counts__open(struct flow_counts **out, uint32_t most, uint16_t link, bool raw)
 {
 	struct flow_counts *f = calloc(1, sizeof(*f));
-	int i;
+	int err = f ? make(&f->slot, SLOTS_LEAST) : -ENOMEM;
 
-	if (!f || make(&f->slot, SLOTS_LEAST)) {
-		free(f);
-		return -ENOMEM;
+	if (!err)
+		err = choose_seed(f);
+	if (err) {
+		flow_counts__close(f);
+		return err;
 	}
 	f->mask = SLOTS_LEAST - 1;
 	f->most = most;
 	f->link = link;
 	f->raw = raw;
-	if (getrandom(f->seed, sizeof(f->seed), 0) != sizeof(f->seed))
-		memset(f->seed, 0x5b, sizeof(f->seed));
-	for (i = 0; i < 5; i++)
-		f->seed[i] |= 1;
 	*out = f;
 	return 0;
 }

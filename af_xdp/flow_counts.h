@@ -22,7 +22,7 @@ struct flow_sums {
 };
 
 int flow_counts__open(struct flow_counts **out, uint32_t most, uint16_t link,
-		      bool raw);                /* 0 or -ENOMEM */
+		      bool raw);                /* 0 or -errno */
 void flow_counts__close(struct flow_counts *f); /* NULL is fine */
 
 /* The bytes at `data` are looked at now. */

@@ -65,7 +65,6 @@ srv_pid=$WW_PID srv_err=$WW_ERR
 ww__start "$CLI" run -i $CLI_IF --jsonl "$TMP/cli" --interval 1
 cli_pid=$WW_PID cli_err=$WW_ERR
 ww__start "$SRV" trace tcp --close --port 5300 --port 5301 --port 80 --jsonl "$TMP/trace"
-trace_pid=$WW_PID
 must cli python3 "$TMP/client.py" $SRV4 $SRV6
 bg "$CLI" wrk -t 1 -c 8 -d 3 -H 'Connection: close' "http://$SRV4/small" >"$TMP/wrk"
 WRK=$BG_PID
