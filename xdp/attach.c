@@ -250,6 +250,14 @@ static bool is_taken(int err)
 	return err == -EBUSY || err == -EEXIST;
 }
 
+/* dev_xdp_attach() in net/core/dev.c: without the driver's ndo_bpf there is no native XDP at all. */
+static const char *why_not_native(int err)
+{
+	return err == -EOPNOTSUPP
+		       ? "its driver has none"
+		       : "its driver has it, but not for this MTU, or these queues and offloads";
+}
+
 static int complain(const struct attachment *a, int err)
 {
 	char hint[256], other[64];
@@ -271,9 +279,9 @@ static int complain(const struct attachment *a, int err)
 	else if (err == -EPERM)
 		snprintf(hint, sizeof(hint), "run as root, or with CAP_BPF and CAP_NET_ADMIN");
 	else if (a->mode == RECEIVE_NATIVE)
-		snprintf(
-			hint, sizeof(hint),
-			"the driver, or its present MTU, does not take native XDP: try --mode generic");
+		snprintf(hint, sizeof(hint),
+			 "%s: try --mode generic, and see `wirewho doctor -i %s`",
+			 why_not_native(err), a->ifname);
 	else
 		snprintf(hint, sizeof(hint), "see `wirewho doctor -i %s`", a->ifname);
 	return fail(err, hint, "attach XDP to %s (%s)", a->ifname, receive_mode__name(a->mode));
@@ -299,9 +307,9 @@ static int attach_xdp(struct attachment *a, enum receive_mode want)
 
 	if (err && want == RECEIVE_AUTO && worth_generic(err)) {
 		say(SAY_NOTE,
-		    "%s: native XDP refused (%s): using generic, which costs more for each packet; a "
-		    "smaller MTU or another driver would allow native",
-		    a->ifname, strerror(-err));
+		    "%s: native XDP refused (%s): %s; using generic, which costs more for each packet; see "
+		    "`wirewho doctor -i %s`",
+		    a->ifname, strerror(-err), why_not_native(err), a->ifname);
 		err = try_mode(a, RECEIVE_GENERIC);
 	}
 	if (err)
