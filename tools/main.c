@@ -71,13 +71,13 @@ static int unknown(const char *name)
 	return 2;
 }
 
-/* A full disk or a closed pipe must not look like success. */
+/* A full disk or a closed pipe must not look like success; who ended with a failure has said which. */
 static int flushed(int code)
 {
 	errno = 0;
 	if (!fflush(stdout) && !ferror(stdout))
 		return code;
-	if (errno != EPIPE)
+	if (!code && errno != EPIPE)
 		fail(errno ? -errno : -EIO, NULL, "write to standard output");
 	return code ? code : 1;
 }

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# timeout: 180
 # What cannot be done is said in one clear line, with the right exit code, and leaves nothing behind.
 . "$(dirname "$0")/lib.sh"
 
@@ -16,7 +17,9 @@ refused() {
     srv timeout 10 "$@" >"$TMP/out" 2>"$TMP/err" </dev/null
     is "$what: the exit code" $? "$code"
     # that there is no dispatcher, and what a veth costs, are notes of their own, and true
-    said=$(grep -v -e "libxdp's dispatcher cannot be loaded" -e 'on a veth native XDP' -e '^wirewho: watching' "$TMP/err")
+    # so is the ledger of one that had begun
+    said=$(grep -v -e "libxdp's dispatcher cannot be loaded" -e 'on a veth native XDP' -e '^wirewho: watching' \
+        -e "^$SRV_IF [a-z]*: .*; difference 0" -e '^  CPU [0-9]*: .*; difference 0' -e '^owners: ' "$TMP/err")
     contains "$what: the message" "$said" "$part"
     # a picture of where an expression is wrong may follow, indented
     is "$what: the number of lines" "$(echo "$said" | grep -vc '^wirewho:   ')" 1
@@ -44,6 +47,7 @@ run "an interface name that is too long" 1 'anamethatistoolong' -i anamethatisto
 run "one good interface and one unknown" 1 'nosuch0' -i $SRV_IF -i nosuch0 --jsonl -
 run "a folder that is not there" 1 '/nosuch/flows.jsonl' -i $SRV_IF --jsonl /nosuch/flows.jsonl
 run "a full disk" 1 'No space left' -i $SRV_IF --jsonl /dev/full
+contains "a full disk: the ledger" "$(cat "$TMP/err")" "$SRV_IF receive: "
 refused "not root" 1 'root' setpriv --reuid 65534 --regid 65534 --clear-groups \
     "$WIREWHO" run -i $SRV_IF --jsonl -
 refused "root without capabilities" 1 'CAP_' setpriv --bounding-set -all --inh-caps -all \
@@ -54,6 +58,8 @@ refused "standard output full" 1 'No space left' \
     sh -c "exec '$WIREWHO' run -i $SRV_IF --interval 1 --count 1 --jsonl - >/dev/full"
 refused "nobody reads the pipe" 1 'Broken pipe' \
     bash -c "set -o pipefail; '$WIREWHO' run -i $SRV_IF --interval 1 --count 1 --jsonl - | true"
+refused "a table, and standard output full" 1 'No space left' \
+    sh -c "exec '$WIREWHO' top -i $SRV_IF --once 1 >/dev/full"
 
 # a veth whose peer has more queues takes no native XDP
 must ip -n "$SRV" link add few numrxqueues 1 numtxqueues 1 type veth peer name many numrxqueues 2 numtxqueues 2

@@ -44,10 +44,10 @@ static int run(struct run_opts *o)
 	err = output_jsonl.open(&output, o->jsonl, pipeline__facts(pipeline));
 	if (!err)
 		err = pipeline__take(pipeline, output);
-	if (!err)
+	if (!err) {
 		err = pipeline__run(pipeline);
-	if (!err)
 		ledger__print(pipeline__ledger(pipeline), stderr);
+	}
 	pipeline__close(pipeline);
 	return err ? 1 : 0;
 }

@@ -143,8 +143,10 @@ static int open_top(struct top_opts *o, struct pipeline *pipeline)
 		return -ENOMEM;
 	*t = (struct top){ .base.kind = &output_top, .opts = o, .pipeline = pipeline };
 	err = view__open(&t->view);
-	if (!err)
+	if (!err) {
+		view__end_interval(t->view, pipeline__ledger(pipeline)->start);
 		err = open_face(t);
+	}
 	if (!err)
 		err = pipeline__take(pipeline, &t->base);
 	if (err)
