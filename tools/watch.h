@@ -34,24 +34,18 @@ extern const char *const watch_tables[];
 	}
 
 #define WATCH_OPTS(w) \
+	WATCH_OPTS_SAYING( \
+		w, "count only what matches, as in 'tcp port 80'; several are or-ed", \
+		"how received packets are counted: by XDP, native where the driver has it (auto), native or generic; or tc: later on " \
+		"their way, with no XDP program, which spares a veth its segmentation offload")
+
+/* The same with another help text for --match and --mode. */
+#define WATCH_OPTS_SAYING(w, match_help, mode_help) \
 	{ 'i',      "interface",      "IF", "watch this interface; may be given several times", \
 	  OPT_LIST, &(w)->interfaces, 0,    0, \
 	  NULL }, \
-		{ 0,        "match", \
-		  "EXPR",   "count only what matches, as in 'tcp port 80'; several are or-ed", \
-		  OPT_LIST, &(w)->matches, \
-		  0,        0, \
-		  NULL }, \
-		{ 0, \
-		  "mode", \
-		  "MODE", \
-		  "how received packets are counted: by XDP, native where the driver has it (auto), native or generic; or tc: later on " \
-		  "their way, with no XDP program, which spares a veth its segmentation offload; not for capture", \
-		  OPT_CHOICE, \
-		  &(w)->mode, \
-		  0, \
-		  0, \
-		  watch_modes }, \
+		{ 0, "match", "EXPR", match_help, OPT_LIST, &(w)->matches, 0, 0, NULL }, \
+		{ 0, "mode", "MODE", mode_help, OPT_CHOICE, &(w)->mode, 0, 0, watch_modes }, \
 		{ 0, \
 		  "priority", \
 		  "N", \

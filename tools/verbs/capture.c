@@ -327,7 +327,10 @@ int verb_capture(int argc, char **argv)
 {
 	struct capture_verb v = { .sample = -1 };
 	const struct opt opts[] = {
-		WATCH_OPTS(&v.watch),
+		WATCH_OPTS_SAYING(
+			&v.watch,
+			"look only at what matches, as in 'tcp port 80'; several are or-ed",
+			"how the XDP program is attached: native where the driver has it (auto), native or generic"),
 		{ 'w', "write", "FILE", "write the packets to FILE, or to standard output with -",
 		  OPT_TEXT, &v.path, 0, 0, NULL },
 		{ 0, "sample", "HOW",

@@ -69,8 +69,11 @@ static void clean__pin(struct leftovers *c, const char *path)
 
 	if (fd >= 0)
 		close(fd);
+	if (err == -ENOENT) /* whose it was has removed it just now */
+		return;
 	if (err) {
-		fail(err, "run as root", "look at the pin %s", path);
+		fail(err, err == -EPERM || err == -EACCES ? "run as root" : NULL,
+		     "look at the pin %s", path);
 		c->failed++;
 		return;
 	}
@@ -101,7 +104,8 @@ static int on_entry(const char *path, const struct stat *st, int type, struct FT
 	if (type == FTW_F)
 		clean__pin(walking, path);
 	/* A directory goes when it is empty: it is not when something in it is in use. */
-	else if (type == FTW_DP && !walking->dry && rmdir(path) && errno != ENOTEMPTY) {
+	else if (type == FTW_DP && !walking->dry && rmdir(path) && errno != ENOTEMPTY &&
+		 errno != ENOENT) {
 		fail(-errno, NULL, "remove the directory %s", path);
 		walking->failed++;
 	}
