@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
 #   make test [ONLY=pattern]   check, unit, offline and net tests; tests/run says what they are
-#   make check                 format, warnings, cppcheck, syntax of scripts, licence lines
+#   make check                 format, warnings, cppcheck, syntax of scripts, licence lines, who includes whom
 #   make debug                 .build/debug/wirewho, which asserts at each step who owns a frame
 #   make demo                  a network of its own, real traffic, and who is on it
 #   make run IFACE=eth0        the live table on your card
@@ -12,7 +12,7 @@ UNIT     := $(UNIT_SRC:%.c=$(OUT)/%)
 STRICT   += $(WERROR)
 BPFFLAGS += $(WERROR)
 
-.PHONY: objects unit check-format check-warnings check-cppcheck check-scripts check-text
+.PHONY: objects unit check-format check-warnings check-cppcheck check-scripts check-text check-arrows
 
 objects: $(OBJ) $(UNIT:=.o)
 
@@ -50,7 +50,7 @@ WRITTEN = $(shell find . \( -name .git -o -name .build -o -name corpus \) -prune
             -o -name '*.sh' -o -name '*.py' -o -name '*.mk' -o -name Makefile -o -perm -u+x ! -name wirewho \) -print)
 C_FILES = $(filter %.c %.h,$(WRITTEN))
 
-check: check-format check-warnings check-cppcheck check-scripts check-text
+check: check-format check-warnings check-cppcheck check-scripts check-text check-arrows
 
 # Each clang-format formats a little differently: 14, Debian 12's, is the one that counts.
 check-format:
@@ -85,6 +85,17 @@ check-text:
 	    grep -q 'SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause' || echo "$$f: no licence line"; done; \
 	    grep -nE '[[:space:]]+$$' $(WRITTEN) $(wildcard *.md) | sed 's/$$/<- space at the end of the line/'); \
 	    [ -z "$$wrong" ] || { echo "$$wrong" >&2; exit 1; }
+
+# Who may include whom: tools all, af_xdp and attrib xdp, xdp nobody. The join has no I/O, no BPF and no clock.
+JOIN := $(wildcard $(addprefix attrib/,$(addsuffix .[ch],join flows sockets ties ways whos index pool places behind ask)))
+check-arrows:
+	$(call say,CHECK,arrows)
+	$(Q)includes() { grep -nE "^#include [<\"]$$1" $$2; }; \
+	wrong=$$(includes '(af_xdp|attrib|tools|bench|tests)/' 'xdp/*.[ch]'; includes '(attrib|tools|bench|tests)/' 'af_xdp/*.[ch]'; \
+	    includes '(af_xdp|tools|bench|tests)/' 'attrib/*.[ch]'; includes '(bench|tests)/' 'tools/*.[ch] tools/*/*.[ch]'; \
+	    includes '(bpf/|stdio|time\.|unistd|fcntl|sys/socket|xdp/[^f][^l]|attrib/)' '$(JOIN)'; \
+	    includes '\.\.' 'xdp/*.[ch] af_xdp/*.[ch] attrib/*.[ch] tools/*.[ch] tools/*/*.[ch]'); \
+	    [ -z "$$wrong" ] || { echo "$$wrong" | sed 's/$$/ <- is not to be included here/' >&2; exit 1; }
 
 # ----------------------------------------------------------------------------------------------------- demo, and run
 
