@@ -391,17 +391,9 @@ const struct run_facts *pipeline__facts(const struct pipeline *p)
 
 /* ---- making and taking down ---- */
 
-static int open_rooms(struct pipeline *p)
+/* Who is who: processes, sockets, the flows they are joined with. */
+static int open_knowing(struct pipeline *p)
 {
-	struct harvest_size size = { .slots = p->opts.flows,
-				     .overflow = OVERFLOW_RECORDS,
-				     .hash = p->opts.hash };
-	struct meter_opts meter = { .mode = p->opts.mode,
-				    .chain = p->opts.chain,
-				    .match = p->opts.match,
-				    .match_counts = p->opts.match != NULL };
-	struct egress_opts egress = { .match = p->opts.match,
-				      .match_counts = p->opts.match != NULL };
 	struct join_opts join = { .live = true,
 				  .forget_after = FORGET_NS,
 				  .flows_max = FLOWS_MAX,
@@ -410,30 +402,45 @@ static int open_rooms(struct pipeline *p)
 
 	if (!err && p->opts.args)
 		process_table__read_args(p->facts.processes);
-	if (!size.slots)
-		size.slots = harvest__slots_for(BUDGET, 2);
-	meter.size = egress.size = size;
 	if (!err)
 		err = join__open(&p->join, &join);
-	if (!err && !p->opts.no_owners)
-		err = namespaces__open(&p->namespaces, p->netns);
-	if (!err && !p->opts.no_owners)
-		err = nat__open(&p->nat);
-	if (!err && !p->opts.no_owners)
-		err = owners__open(&p->owners, 0, on_owner, p);
-	egress.owners = p->owners;
-	meter.lend = p->owners ? owners__lend_turns : NULL;
-	meter.lend_to = p->owners;
 	if (!err)
 		err = turns__open(&p->turns);
+	if (err || p->opts.no_owners)
+		return err;
+	err = namespaces__open(&p->namespaces, p->netns);
 	if (!err)
-		err = egress__open(&p->egress, &egress);
+		err = nat__open(&p->nat);
+	return err ? err : owners__open(&p->owners, 0, on_owner, p);
+}
+
+/* What counts, both ways. */
+static int open_counting(struct pipeline *p)
+{
+	const struct harvest_size size = { .slots = p->opts.flows ? p->opts.flows
+								  : harvest__slots_for(BUDGET, 2),
+					   .overflow = OVERFLOW_RECORDS,
+					   .hash = p->opts.hash };
+	const struct meter_opts meter = { .mode = p->opts.mode,
+					  .chain = p->opts.chain,
+					  .size = size,
+					  .match = p->opts.match,
+					  .match_counts = p->opts.match != NULL,
+					  .lend = p->owners ? owners__lend_turns : NULL,
+					  .lend_to = p->owners };
+	const struct egress_opts egress = { .size = size,
+					    .match = p->opts.match,
+					    .match_counts = p->opts.match != NULL,
+					    .owners = p->owners };
+	int err = egress__open(&p->egress, &egress);
+
 	if (!err)
 		err = meter__open(&p->meter, &meter);
-	if (!err)
-		p->cpu = calloc((size_t)p->opts.links * 2 * harvest__cpus(meter__harvest(p->meter)),
-				sizeof(*p->cpu));
-	return err ? err : p->cpu ? 0 : -ENOMEM;
+	if (err)
+		return err;
+	p->cpu = calloc((size_t)p->opts.links * 2 * harvest__cpus(meter__harvest(p->meter)),
+			sizeof(*p->cpu));
+	return p->cpu ? 0 : -ENOMEM;
 }
 
 /* One line: what is watched and how, and what that takes. */
@@ -863,7 +870,9 @@ int pipeline__open(struct pipeline **out, const struct pipeline_opts *opts)
 	p->facts = (struct run_facts){ .ifname = p->name, .links = opts->links, .live = true };
 	name_links(p);
 	p->netns = link__netns();
-	err = open_rooms(p);
+	err = open_knowing(p);
+	if (!err)
+		err = open_counting(p);
 	if (!err)
 		err = open_loop(p);
 	if (!err)

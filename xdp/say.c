@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include "say.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -38,6 +39,9 @@ int fail(int err, const char *hint, const char *format, ...)
 	char what[512];
 	va_list args;
 
+	/* Whatever was tried: neither rights nor less memory help there. */
+	if (err == -EMFILE || err == EMFILE)
+		hint = "raise the limit of open files, as with `ulimit -n 1024`";
 	va_start(args, format);
 	vsnprintf(what, sizeof(what), format, args);
 	va_end(args);

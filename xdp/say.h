@@ -22,6 +22,9 @@ void say__set_level(enum say_level most);
 /* For libbpf_set_print() and libxdp_set_print(): their level numbers, their lines. */
 int say__library(int level, const char *format, va_list args);
 
-/* "what: strerror(-err); hint" as one SAY_ERROR; hint may be NULL. Returns err, so callers `return fail(...)`. */
+/*
+ * "what: strerror(-err); hint" as one SAY_ERROR; hint may be NULL, and is another one where too many files are open.
+ * Returns err, so callers `return fail(...)`.
+ */
 int fail(int err, const char *hint, const char *format, ...) __attribute__((format(printf, 3, 4)));
 #endif

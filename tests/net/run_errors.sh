@@ -52,6 +52,7 @@ refused "not root" 1 'root' setpriv --reuid 65534 --regid 65534 --clear-groups \
     "$WIREWHO" run -i $SRV_IF --jsonl -
 refused "root without capabilities" 1 'CAP_' setpriv --bounding-set -all --inh-caps -all \
     "$WIREWHO" run -i $SRV_IF --jsonl -
+refused "few open files" 1 'ulimit -n' sh -c "ulimit -n 8; exec '$WIREWHO' run -i $SRV_IF --jsonl -"
 refused "standard output closed" 1 'Bad file descriptor' \
     sh -c "exec '$WIREWHO' run -i $SRV_IF --interval 1 --count 1 --jsonl - >&-"
 refused "standard output full" 1 'No space left' \
