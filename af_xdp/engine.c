@@ -233,16 +233,26 @@ static bool rest(struct lane *l)
 	return true;
 }
 
+/*
+ * Inline the CPUs are the service's. As a batch thread it does not stop whoever runs when a frame wakes it: on a CPU that is
+ * busy frames gather until their turn comes, as others do; on one that is idle it comes at once.
+ */
+static void begin_inline(struct lane *l)
+{
+	const struct sched_param none = {};
+
+	sched_setscheduler(0, SCHED_BATCH, &none);
+	renew_credit(l);
+}
+
 static void *lane__run(void *to)
 {
 	struct lane *l = to;
 	int err = 0;
 
 	if (l->puts_back)
-		renew_credit(l);
+		begin_inline(l);
 	while (!err && !__atomic_load_n(&l->engine->stop, __ATOMIC_ACQUIRE)) {
-		if (l->puts_back && !l->engine->opts.busy_poll)
-			way_back__gather(&l->back);
 		if (!receive(l) && !rest(l))
 			err = wait_for_frames(l);
 	}

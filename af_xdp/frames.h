@@ -16,7 +16,7 @@ flow_assert(sizeof(struct frame_out) == 3408,
 	    "frame_out: a multiple of 8, as an array lays it out");
 
 struct frames_state {
-	__u32 next;   /* the frame to write */
-	__u32 passed; /* frames that went to the stack */
+	__u32 next;  /* the frame to write: all before it have gone to the stack */
+	__s32 error; /* why that one did not, as bpf_clone_redirect(7) has it; 0: nothing wrong */
 };
 #endif

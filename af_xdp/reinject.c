@@ -4,17 +4,11 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/if_link.h>
-#include <net/if.h>
-#include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include "frames.h"
-#include "veth.h"
 #include "xdp/pin.h"
 #include "xdp/say.h"
 #include "af_xdp/reinject.skel.h" /* after the types it speaks of */
@@ -23,9 +17,6 @@ struct reinject {
 	struct reinject_bpf *skel;
 	struct frame_out *frames;
 	size_t frames_size;
-	int anchor; /* BPF link on the hidden veth */
-	int netns;  /* its network namespace */
-	int err;    /* of the thread that made both */
 };
 
 _Static_assert(REINJECT_BATCH == FRAMES_BATCH && REINJECT_MOST == FRAMES_MOST, "one size");
@@ -44,37 +35,6 @@ static int map_frames(struct reinject *r)
 	return 0;
 }
 
-/* In a thread of its own, because it changes its network namespace. The descriptor keeps the namespace. */
-static void *make_anchor(void *to)
-{
-	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = XDP_FLAGS_DRV_MODE);
-	struct reinject *r = to;
-
-	if (unshare(CLONE_NEWNET)) {
-		r->err = -errno;
-		return NULL;
-	}
-	r->netns = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-	r->err = r->netns < 0 ? -errno : veth__make("wirewho-a", "wirewho-b");
-	if (r->err)
-		return NULL;
-	r->anchor = bpf_link_create(bpf_program__fd(r->skel->progs.wirewho_reinject),
-				    if_nametoindex("wirewho-a"), BPF_XDP, &opts);
-	r->err = r->anchor < 0 ? -errno : 0;
-	return NULL;
-}
-
-static int anchor(struct reinject *r)
-{
-	pthread_t thread;
-	int err = pthread_create(&thread, NULL, make_anchor, r);
-
-	if (err)
-		return -err;
-	pthread_join(thread, NULL);
-	return r->err;
-}
-
 static int load(struct reinject *r)
 {
 	r->skel = reinject_bpf__open_and_load();
@@ -88,14 +48,11 @@ int reinject__open(struct reinject **out)
 
 	if (!r)
 		return -ENOMEM;
-	r->anchor = r->netns = -1;
 	err = load(r);
 	if (!err)
 		err = map_frames(r);
-	if (!err)
-		err = anchor(r);
 	if (err) {
-		fail(err, "it needs CAP_SYS_ADMIN and kernel 5.18; --sample copy does without",
+		fail(err, "it needs CAP_BPF and CAP_NET_ADMIN; --sample copy does without",
 		     "prepare to put frames back into the stack");
 		reinject__close(r);
 		return err;
@@ -113,10 +70,6 @@ void reinject__close(struct reinject *r)
 {
 	if (!r)
 		return;
-	if (r->anchor >= 0)
-		close(r->anchor);
-	if (r->netns >= 0)
-		close(r->netns);
 	if (r->frames)
 		munmap(r->frames, r->frames_size);
 	reinject_bpf__destroy(r->skel);
@@ -133,22 +86,31 @@ void reinject__set_length(struct reinject *r, unsigned i, uint32_t length)
 	r->frames[i].length = length;
 }
 
-/*
- * The kernel copies a first frame in and refuses one below 14 bytes, or zero repeats; what it holds does not matter,
- * the program writes over it. Its size is the smallest, since growing costs nothing.
- */
-int reinject__run(struct reinject *r, unsigned ifindex, unsigned n)
+/* The kernel tells only by the interface's word, not by an errno, that it has dropped one. */
+static int errno_of(int error)
 {
-	static unsigned char first[64];
-	struct xdp_md in = { .data_end = sizeof(first), .ingress_ifindex = ifindex };
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = first, .data_size_in = sizeof(first),
-		    .ctx_in = &in, .ctx_size_in = sizeof(in), .repeat = n,
-		    .flags = BPF_F_TEST_XDP_LIVE_FRAMES, .batch_size = REINJECT_BATCH);
-	struct frames_state *state = &r->skel->data_state->state;
+	return error < 0 ? error : -ENOBUFS;
+}
 
-	*state = (struct frames_state){};
-	if (bpf_prog_test_run_opts(bpf_program__fd(r->skel->progs.wirewho_reinject), &opts) &&
-	    !state->passed)
-		return -errno;
-	return state->passed;
+/*
+ * What the kernel makes the packet of holds nothing, the program writes over it; it has the first one's length, so that a
+ * frame which comes alone need not grow.
+ */
+int reinject__run(struct reinject *r, unsigned ifindex, unsigned first, unsigned n)
+{
+	static const unsigned char nothing[REINJECT_MOST];
+	struct __sk_buff in = { .ifindex = ifindex };
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = nothing,
+		    .data_size_in = r->frames[first].length, .ctx_in = &in,
+		    .ctx_size_in = sizeof(in), .repeat = n - first);
+	struct frames_state *state = &r->skel->data_state->state;
+	int err;
+
+	*state = (struct frames_state){ .next = first };
+	err = bpf_prog_test_run_opts(bpf_program__fd(r->skel->progs.wirewho_reinject), &opts)
+		      ? -errno
+		      : 0;
+	if (state->next > first)
+		return state->next - first;
+	return err ? err : errno_of(state->error);
 }

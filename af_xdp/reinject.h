@@ -4,20 +4,19 @@
 /*
  * Puts frames back into the stack of the interface they came from, as if AF_XDP had never had them.
  *
- * BPF_PROG_TEST_RUN with BPF_F_TEST_XDP_LIVE_FRAMES (kernel commit b530e9e1063e) runs a program once for each frame of a
- * batch; the program writes frame i out of mapped memory and returns XDP_PASS, and the kernel receives the result on
- * the interface named as ingress. A native XDP program on it does not see them again (a
- * generic one would).
+ * BPF_PROG_TEST_RUN of a tc program, once for each frame of a batch: the program writes frame i out of mapped memory and hands
+ * a clone to the interface's ingress (bpf_clone_redirect). From there it goes as netif_rx() does: through the CPU's backlog, and
+ * received before the call returns. A native XDP program on the interface does not see it again (a generic one would).
  *
- * The program is attached to a veth end that is down, in a network namespace of its own: a program attached nowhere
- * would make the kernel wait for a grace period of some 13 ms at every batch (its XDP dispatcher changes). Namespace and
- * veth are held by descriptors only, and vanish with the process.
+ * The other way, live frames (BPF_F_TEST_XDP_LIVE_FRAMES), makes a page pool of 64 pages for each call, and keeps it for
+ * seconds if the receiver of a frame is not quick; to take one apart the kernel then walks the list of all.
  */
 #include <stddef.h>
 #include <stdint.h>
 
 #define REINJECT_BATCH 64
-#define REINJECT_MOST 3400 /* bytes: a live frame is one page less its headroom and tail */
+#define REINJECT_MOST \
+	3400 /* bytes: what fits into a page with the kernel's own before and behind */
 
 struct reinject;
 
@@ -32,8 +31,8 @@ uint8_t *reinject__frame(struct reinject *r, unsigned i);
 void reinject__set_length(struct reinject *r, unsigned i, uint32_t length); /* 14..REINJECT_MOST */
 
 /*
- * Puts frames 0 to n - 1 back on `ifindex`, in order. Returns how many the kernel took, or -errno when it took none:
- * -ENODEV when the interface is gone.
+ * Puts frames `first` to n - 1 back on `ifindex`, in order. Returns how many the kernel took, or -errno when it took none:
+ * -ENODEV when the interface is gone, -ENOBUFS when it is down or the CPU's backlog full.
  */
-int reinject__run(struct reinject *r, unsigned ifindex, unsigned n);
+int reinject__run(struct reinject *r, unsigned ifindex, unsigned first, unsigned n);
 #endif

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 #include "checksum.h"
 #include "reinject.h"
@@ -15,9 +14,6 @@
 
 #define LOST_NS 100000000
 #define TRIES 3
-#define GATHER_NS 250000
-#define GATHER_LEAST 3   /* frames that are worth the waiting */
-#define GATHER_EVERY 128 /* batches between two attempts where it was not */
 
 int way_back__open(struct way_back *w, struct credit *credit, const char *ifname, unsigned queue)
 {
@@ -70,54 +66,22 @@ void way_back__grant(struct way_back *w, uint64_t now)
 	__atomic_store_n(&w->credit->limit, limit, __ATOMIC_RELEASE);
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-/*
- * A call that puts frames back makes a page pool and takes it apart, and to take one apart the kernel walks the list of all
- * whose frames are still in some socket. That grows with the square of the calls: under nginx nine thousand a second took a
- * third of a CPU. Where waiting brings no other frame (who asks, and waits for the answer), each goes at once.
- */
-void way_back__gather(struct way_back *w)
-{
-	const uint64_t until = w->sent_at + GATHER_NS;
-	const struct timespec t = { .tv_sec = until / 1000000000, .tv_nsec = until % 1000000000 };
-
-	w->gathered = false;
-	if (w->full || (!w->patient && ++w->batches % GATHER_EVERY) || now_ns() >= until)
-		return;
-	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
-	w->gathered = true;
-}
-
-static void end_batch(struct way_back *w)
-{
-	if (w->gathered)
-		w->patient = w->waiting >= GATHER_LEAST;
-	w->full = w->waiting == REINJECT_BATCH;
-	w->waiting = 0;
-	w->sent_at = now_ns();
-}
-
+/* A backlog that was full is empty when the call has come back; a signal ends a call early. */
 void way_back__send(struct way_back *w)
 {
-	int taken = 0, tries;
+	unsigned done = 0, tries = 0;
+	int taken = 0;
 
 	w->since = 0;
-	if (!w->waiting)
-		return;
-	for (tries = 0; tries < TRIES && taken <= 0 && taken != -ENODEV; tries++)
-		taken = reinject__run(w->reinject, w->ifindex, w->waiting);
-	if (taken > 0)
-		w->put_back += taken;
-	if (taken < (int)w->waiting)
-		lose(w, w->waiting - (taken > 0 ? taken : 0), taken < 0 ? taken : -EIO);
-	end_batch(w);
+	while (done < w->waiting && tries < TRIES && taken != -ENODEV) {
+		taken = reinject__run(w->reinject, w->ifindex, done, w->waiting);
+		tries = taken > 0 ? 0 : tries + 1;
+		done += taken > 0 ? taken : 0;
+	}
+	w->put_back += done;
+	if (done < w->waiting)
+		lose(w, w->waiting - done, taken);
+	w->waiting = 0;
 }
 
 bool way_back__expects(struct way_back *w, uint64_t now)

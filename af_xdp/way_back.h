@@ -32,12 +32,7 @@ struct way_back {
 	uint64_t taken;   /* of credit->used, those whose memory went back */
 	uint64_t used;    /* credit->used when nothing came any more */
 	uint64_t since;   /* since when nothing came, monotonic ns; 0: not so */
-	uint64_t sent_at; /* the last batch, monotonic ns */
-	unsigned batches;
-	bool full;     /* the last batch was */
-	bool gathered; /* we waited for the present one ... */
-	bool patient;  /* ... and it was worth it */
-	bool ended;    /* no credit any more */
+	bool ended;       /* no credit any more */
 	uint64_t put_back;
 	uint64_t failed;
 	uint64_t recovered; /* credit of frames that never came */
@@ -51,8 +46,6 @@ void way_back__close(struct way_back *w); /* fine on zeros */
 void way_back__add(struct way_back *w, const uint8_t *data, uint32_t length);
 /* Puts the added frames back into the stack. */
 void way_back__send(struct way_back *w);
-/* To be called before the queue is looked at: waits up to 250 us where that lately gathered several frames. */
-void way_back__gather(struct way_back *w);
 /* The kernel has the memory of all added frames back. `now` is CLOCK_MONOTONIC. */
 void way_back__grant(struct way_back *w, uint64_t now);
 
