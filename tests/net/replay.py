@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Sends frames over an interface, and compares what wirewho counted with what is known of them.
 
-    replay.py send IF EXPECTED                        every Ethernet frame of the corpus, and one of every kind, whole
-                                                      and cut at every byte; EXPECTED is written
+    replay.py prepare FRAMES                          every Ethernet frame of the corpus, and one of every kind, whole
+                                                      and cut at every byte, and what the corpus' oracle says of each
+    replay.py send FRAMES IF EXPECTED                 sends those; EXPECTED is written
     replay.py tagged IF EXPECTED                      TCP and UDP frames under every stack of VLAN tags
     replay.py check EXPECTED JSONL receive|transmit   the records and the ledger of `wirewho run` in that direction
 
@@ -12,6 +13,7 @@ A frame that cannot be sent (shorter than an Ethernet header, longer than any MT
 import collections
 import json
 import pathlib
+import pickle
 import sys
 
 sys.dont_write_bytecode = True
@@ -42,20 +44,26 @@ def everything(reference):
         yield path.name, frames.captured(reference, path)
 
 
-def send(ifname, expected):
+def prepare(path):
     reference = frames.oracle()
     if not reference:
         print(f"no corpus in {frames.CORPUS}; set WIREWHO_CORPUS")
         sys.exit(77)
+    batches = [(name, some, [" ".join(map(str, reference.classify(frames.ETHERNET, frame))) for frame in some])
+               for name, some in everything(reference)]
+    pathlib.Path(path).write_bytes(pickle.dumps(batches))
+
+
+def send(path, ifname, expected):
     sent, counts = 0, {}
-    for name, some in everything(reference):
-        refused = frames.send(ifname, some)
-        for frame in refused:
-            print(f"not sent, being {len(frame)} bytes long: a frame of {name}")
-            some.remove(frame)
-        sent += len(some)
-        for row, (packets, octets) in frames.count(reference, some).items():
-            add(counts, " ".join(map(str, row)), packets, octets)
+    for name, some, rows in pickle.loads(pathlib.Path(path).read_bytes()):
+        refused = set(map(id, frames.send(ifname, some)))
+        for frame, row in zip(some, rows):
+            if id(frame) in refused:
+                print(f"not sent, being {len(frame)} bytes long: a frame of {name}")
+            else:
+                sent += 1
+                add(counts, row, 1, len(frame))
     write(expected, counts)
     print(f"sent {sent} frames, {sum(n[1] for n in counts.values())} bytes")
 
@@ -110,4 +118,4 @@ def check(expected, path, direction):
     return 1 if wrong or not flows else 0
 
 
-sys.exit({"send": send, "tagged": tagged, "check": check}[sys.argv[1]](*sys.argv[2:]))
+sys.exit({"prepare": prepare, "send": send, "tagged": tagged, "check": check}[sys.argv[1]](*sys.argv[2:]))

@@ -9,6 +9,13 @@ need_root
 need python3
 REPLAY=$WW_ROOT/tests/net/replay.py
 
+# In a guest the host's, if it has made them: what is said of each frame does not depend on the kernel.
+FRAMES=$WW_ROOT/.build/tests/replay.frames
+if [ -z "${WW_GUEST-}" ] || [ ! -s "$FRAMES" ]; then
+    FRAMES=$TMP/frames
+    said=$(python3 "$REPLAY" prepare "$FRAMES") || skip "$said"
+fi
+
 # No addresses and no IPv6: neither end has anything to say of its own.
 net__ns "$SRV"
 net__ns "$CLI"
@@ -22,15 +29,12 @@ done
 net__wait "$SRV" $SRV_IF "$CLI" $CLI_IF
 
 replay() {
-    local mode=$1 code sender sender_err receiver receiver_err
+    local mode=$1 sender sender_err receiver receiver_err
     ww__start "$CLI" run -i $CLI_IF --jsonl "$TMP/sent"
     sender=$WW_PID sender_err=$WW_ERR
     ww__start "$SRV" run -i $SRV_IF --mode "$mode" --jsonl "$TMP/received"
     receiver=$WW_PID receiver_err=$WW_ERR
-    cli python3 "$REPLAY" send $CLI_IF "$TMP/expected" >"$TMP/said"
-    code=$?
-    [ $code -ne 77 ] || skip "$(cat "$TMP/said")"
-    is "$mode: exit code of the sender" $code 0
+    must cli python3 "$REPLAY" send "$FRAMES" $CLI_IF "$TMP/expected" >"$TMP/said"
     cat "$TMP/said"
     quiet "$SRV" $SRV_IF
     WW_PID=$receiver WW_ERR=$receiver_err ww__stop
