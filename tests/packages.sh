@@ -84,6 +84,7 @@ table() {
 	vm kmod
 	vm xz-utils
 	vm debian-archive-keyring
+	vm libbpf-tools
 	END
 }
 

@@ -288,6 +288,26 @@ def nethogs_share(s, row, said):
     return min(row.bytes, sum(said[p] for p in pids))
 
 
+ENDS = {"10.77.0.1": "srv", "fd77::1": "srv", "10.77.0.2": "cli", "fd77::2": "cli"}
+
+
+def tcptop_says(path):
+    """The processes that sent or received on each TCP socket."""
+    said, name = collections.defaultdict(set), "%s/tcptop" % path
+    if not os.path.exists(name):
+        return None
+    for line in open(name, errors="replace"):
+        m = re.match(r"^(\d+)\s.*\s(\S+):(\d+)\s+\S+:(\d+)\s+\d+\s+\d+$", line.rstrip())
+        if m:
+            side = ENDS.get(m.group(2).removeprefix("::ffff:"), "srv")  # else it is the server's loopback
+            said[(side, "tcp", m.group(3), m.group(4))].add(int(m.group(1)))
+    return said
+
+
+def tcp_packets(s, row):
+    return sum(sum(seen.values()) for key, seen in row.seen.items() if key[1] == "tcp" and find(s.claims, key))
+
+
 # ---------------------------------------------------------------------------------------------------------- the table
 
 class Total:
@@ -298,6 +318,7 @@ class Total:
         self.how = collections.Counter()
         self.ss = self.nethogs = None
         self.ss_wrong = 0
+        self.tcptop = collections.Counter()
         self.status, self.notes = [], []
 
     def add(self, row):
@@ -324,7 +345,7 @@ class Total:
 def add_round(path, totals):
     scenarios = list(rounds_scenarios(path))
     rows, strays = collect(path, scenarios)
-    ss, nethogs = ss_says(path), nethogs_says(path)
+    ss, nethogs, tcptop = ss_says(path), nethogs_says(path), tcptop_says(path)
     for s in scenarios:
         total, row = totals[s.name], rows[s.name]
         if s.failed or s.skipped or s.uncounted:
@@ -336,6 +357,9 @@ def add_round(path, totals):
             right, wrong = ss_share(s, row, ss)
             total.add_peers(right, None)
             total.ss_wrong += wrong
+        if tcptop is not None:
+            right, wrong = ss_share(s, row, tcptop)
+            total.tcptop.update(right=right, wrong=wrong, all=tcp_packets(s, row))
         if nethogs is not None:
             total.add_peers(None, nethogs_share(s, row, nethogs))
     return strays
@@ -372,7 +396,7 @@ def print_failed(failed):
 def as_json(name, t):
     return {"scenario": name, "packets": t.packets, "right": t.right, "none": t.none, "wrong": t.wrong,
             "nobody": t.nobody, "how": dict(t.how), "ss_right": t.ss, "ss_wrong": t.ss_wrong,
-            "nethogs_right_bytes": t.nethogs, "bytes": t.bytes, "status": t.status, "notes": t.notes,
+            "nethogs_right_bytes": t.nethogs, "tcptop": dict(t.tcptop), "bytes": t.bytes, "status": t.status, "notes": t.notes,
             "failed": t.failed()}
 
 
@@ -393,6 +417,7 @@ def main():
         print(line_of(name, t))
         everything.add(t)
         everything.add_peers(t.ss, t.nethogs)
+        everything.tcptop.update(t.tcptop)
     failed = [(name, t) for name, t in totals.items() if t.failed()]
     played = [t for t in totals.values() if t.packets]
     for flow, packets in strays.items():
@@ -406,6 +431,9 @@ def main():
         print("of the same packets ss (every quarter of a second) named %s %%, of their bytes nethogs %s %%" % (
             per_cent(everything.ss, everything.packets - everything.nobody),
             per_cent(everything.nethogs, everything.bytes)))
+    if everything.tcptop:
+        print("of the %d of TCP among them tcptop named %s %%, and %s %% wrong" % (everything.tcptop["all"], *(
+            per_cent(everything.tcptop[how], everything.tcptop["all"]) for how in ("right", "wrong"))))
     if args.json:
         with open(args.json, "w") as out:
             for name, t in totals.items():
