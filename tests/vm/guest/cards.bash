@@ -4,7 +4,8 @@
 # The guest's own cards instead of a veth, for tests that are written for one. Source it after lib.sh.
 #
 #     cards__pair        $SRV has the igb as $SRV_IF, $CLI the virtio_net as $CLI_IF: one cable, no addresses
-#     cards__settled     waits until the igb has its carrier back: attaching XDP resets it
+#     cards__settled     waits until $SRV_IF has its carrier back: attaching XDP resets the igb
+#     cards__missed      frames that $SRV_IF itself had no room for: an emulated card is soon too slow
 
 # card NUMBER: its name; the runner's order is in the address's last byte
 card() {
@@ -22,6 +23,10 @@ cards__settled() {
     sleep 1
     eventually 10 net__carrier "$SRV" "$SRV_IF" || die "$SRV_IF got no carrier"
     sleep 1
+}
+
+cards__missed() {
+    srv ethtool -S "$SRV_IF" | awk '/rx_(missed_errors|no_buffer_count|fifo_errors):/ { sum += $2 } END { print sum + 0 }'
 }
 
 # Out of the namespaces before these go, and under their own names, which would be in the way of the next test's.

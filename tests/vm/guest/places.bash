@@ -16,7 +16,7 @@
 place__kind() {
     need_root
     need python3 jq
-    modprobe "$2" 2>/dev/null || skip "this kernel has no $1 ($2)"
+    modprobe "$2" 2>/dev/null || unshare --net ip link add type "$2" 2>/dev/null || skip "this kernel has no $1 ($2)"
 }
 
 place__address() {

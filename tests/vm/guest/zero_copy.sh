@@ -9,22 +9,17 @@
 
 COUNT=1000
 
-# Frames that the card itself had no room for: an emulated one is soon too slow.
-missed() {
-    srv ethtool -S $SRV_IF | awk '/rx_(missed_errors|no_buffer_count|fifo_errors):/ { sum += $2 } END { print sum + 0 }'
-}
-
 # once ARG...: a capture of COUNT frames in eight flows; what the program saw, and what it has in the file
 once() {
     local before
     cards__settled # the run before has reset the card, too
     cap__start "$@" 'udp port 9000'
     cards__settled
-    before=$(missed)
+    before=$(cards__missed)
     cap__send $COUNT --rate 400 --flows 8 --long 200
     sleep 2
     cap__end
-    MISSED=$(($(missed) - before)) SEEN=$(sed -n 's/.*: \([0-9]*\) seen = .*/\1/p' "$CAP_ERR")
+    MISSED=$(($(cards__missed) - before)) SEEN=$(sed -n 's/.*: \([0-9]*\) seen = .*/\1/p' "$CAP_ERR")
     is "frames captured" "$(cap__number written)" "$((SEEN - $(cap__number no_credit)))"
 }
 
