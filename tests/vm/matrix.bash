@@ -3,23 +3,27 @@
 #
 # Every kernel, one boot each, many tests in it: `tests/vm/run all` and `tests/vm/run short`.
 
-# A test, on which kernels, and what it shows, as the table names it. For time, some run on the oldest and the newest
-# alone, or on the newest.
+# A test, on which kernels, and what it shows, as the table names it: `all` on every kernel, the one of this host too;
+# `guests` on every kernel of a guest, for they need its modules or cards. For time, some run on the oldest, the newest and
+# this host's, on the oldest and this host's, or on the newest alone.
 matrix__tests() {
     cat <<-END
 	offline/verifier    all     every BPF program loads, within its budget of instructions
 	net/replay          all     the corpus of captures, replayed: native and generic, each flow's packets and bytes
 	net/owners_truth    all     the owners' truth table ($MATRIX_SCENARIOS)
 	net/owners_http     all     HTTP: every packet the server's and the client's process
+	net/mode_tc         oldest  tc instead of XDP, merged and uncut packets: the same counts and owners
+	guest/owners_tcptop newest  owners, with bcc's tcptop beside
 	guest/capture       all     capture: copy, inline and tap over a veth
 	guest/trace         all     trace exec, syscalls, tcp and udp
 	net/trace_packets   ends    trace packets
 	net/tcx_beside      all     other tcx programs stay
 	net/run_kill        ends    killed under load: other filters stay
 	guest/neighbours    all     other XDP programs before, behind, coming and going
-	guest/pktgen        ends    pktgen: every packet of its flows
-	guest/zero_copy     all     a card's own driver (igb): zero-copy, or one line that says why not
-	guest/vlan          ends    a VLAN and its parent
+	guest/pktgen        guests  pktgen: every packet of its flows ($MATRIX_PKTGEN)
+	guest/cards_pktgen  guests  pktgen from a virtio_net card to an igb and back
+	guest/zero_copy     guests  a card's own driver (igb): zero-copy, or one line that says why not
+	guest/vlan          guests  a VLAN and its parent, and a VLAN on a VLAN
 	guest/bridge        ends    a bridge and its ports
 	guest/bond          newest  a bond and its ports
 	guest/macvlan       newest  a macvlan and its parent
@@ -30,8 +34,10 @@ matrix__tests() {
 # matrix__kernels WHICH: of those that tests run on
 matrix__kernels() {
     case $1 in
-    all) echo "$VM_KERNELS" ;;
-    ends) echo '6.1 newest' ;;
+    all) echo "$VM_KERNELS here" ;;
+    guests) echo "$VM_KERNELS" ;;
+    oldest) echo '6.1 here' ;;
+    ends) echo '6.1 here newest' ;;
     newest) echo newest ;;
     esac
 }
@@ -51,8 +57,15 @@ matrix__here() {
 
 # matrix__left_out KERNEL: lines for those that do not run there
 matrix__left_out() {
-    [ -n "$MATRIX_TESTS" ] || matrix__sort "$1" | sed -nE 's/^(ends) (.*)/SKIP  \2 0 s  for time, on the oldest and the newest kernel only/p
-        s/^(newest) (.*)/SKIP  \2 0 s  for time, on the newest kernel only/p'
+    local guests='needs modules or cards that a guest has'
+    [ "$1" = here ] || guests=
+    [ -n "$MATRIX_TESTS" ] || matrix__sort "$1" | grep -v '^here ' | while read -r which test; do
+        case $which in
+        oldest) echo "SKIP  $test 0 s  for time, on the oldest kernel, which has no tcx, and this host's only" ;;
+        ends) echo "SKIP  $test 0 s  ${guests:-for time, on the oldest and the newest kernel only}" ;;
+        *) echo "SKIP  $test 0 s  ${guests:-for time, on the newest kernel only}" ;;
+        esac
+    done
 }
 
 MATRIX_SHORT='offline/verifier guest/capture'
@@ -61,29 +74,65 @@ MATRIX_SCENARIOS='20 scenarios'
 MATRIX_OWNERS='@(tcp_both|tcp_ipv6|udp_ipv6|udp_443|short_tcp|older_tcp|older_udp|accept_then_fork|prefork_workers|reuseport_udp'
 MATRIX_OWNERS=$MATRIX_OWNERS'|socket_activation|dup|exec|passed_in_use|udp_passed_in_use|sendfile|splice|sendmmsg|io_uring|nginx_curl)'
 
+MATRIX_PKTGEN='a million packets, 10 100 flows'
+
 # matrix__guest TESTS: what the guest runs; each test's line, and its log when it failed
 matrix__guest() {
     # shellcheck disable=SC2086 # a list
     echo "uname -r >/run/vm/release; export WW_LOGS=/run/vm/logs; exec bash tests/run" $1
 }
 
-# matrix__kernel KERNEL TESTS: boots it; leaves the guest's lines, and one for the boot itself if it did not go well, in
-# its .rows, and says them, each with the kernel's name, for several run at once
-matrix__kernel() {
-    local code=0 out=$MATRIX/$1
-    mkdir -p "$out"
-    WW_OWNERS=$MATRIX_OWNERS "$VM_HERE/run" "$1" --cards virtio,igb --memory 2048 --timeout "$MATRIX_LIMIT" --out "$out" \
-        -- bash -c "$(matrix__guest "$2")" 2>"$out/said" | tee "$out/lines" | sed -u "s/^/$1: /"
+# matrix__run KERNEL TESTS: in a guest, or for `here` on this host
+matrix__run() {
+    local out=$MATRIX/$1
+    export WW_OWNERS=$MATRIX_OWNERS WW_PKTGEN=${WW_PKTGEN:-1000000}
+    [ "$1" = here ] || exec "$VM_HERE/run" "$1" --cards virtio,igb --memory 2048 --timeout "$MATRIX_LIMIT" --out "$out" \
+        -- bash -c "$(matrix__guest "$2")"
+    uname -r >"$out/release"
+    cd "$VM_ROOT" || exit
+    # shellcheck disable=SC2086 # a list
+    WW_GUEST=here WW_SLOW=${WW_SLOW:-5} WW_LOGS=$out/logs exec bash tests/run $2
+}
+
+# matrix__rest KERNEL TESTS: those that have no line yet
+matrix__rest() {
+    local test
+    for test in $2; do
+        grep -qE "^(ok|SKIP|FAIL) +$test " "$MATRIX/$1/lines" || echo "$test"
+    done
+}
+
+# matrix__try KERNEL TESTS: adds to the kernel's lines, and says them, each with the kernel's name, for several run at once
+matrix__try() {
+    local out=$MATRIX/$1 code
+    (matrix__run "$@") 2>"$out/said" | tee -a "$out/lines" | sed -u "s/^/$1: /"
     code=${PIPESTATUS[0]}
     sed "s/^/$1: /" "$out/said"
+    return "$code"
+}
+
+# matrix__kernel KERNEL TESTS: leaves the lines, and one for the boot itself if it did not go well, in its .rows; once more
+# for the rest of the tests where QEMU itself gave up
+matrix__kernel() {
+    local code=0 out=$MATRIX/$1 start=$SECONDS
+    mkdir -p "$out"
+    : >"$out/lines"
+    matrix__try "$1" "$2"
+    code=$?
+    if [ "$code" -eq 126 ]; then
+        matrix__try "$1" "$(matrix__rest "$1" "$2" | tr '\n' ' ')"
+        code=$?
+    fi
     case $code in
     77) echo "SKIP  boot 0 s  $(tail -n 1 "$out/lines")" ;;
     124) echo "FAIL  boot 0 s  took longer than $MATRIX_LIMIT s" ;;
     125) echo "FAIL  boot 0 s  the kernel complained, or did not come up" ;;
+    126) echo "FAIL  boot 0 s  QEMU gave up, twice" ;;
     0 | 1) ;;
     *) echo "FAIL  boot 0 s  exit code $code" ;;
     esac >"$out/boot"
     { cat "$out/lines" "$out/boot"; matrix__left_out "$1"; } | grep -E '^(ok|SKIP|FAIL) ' >"$MATRIX/$1.rows"
+    echo $((SECONDS - start)) >"$out/took"
 }
 
 # What ran now: "KERNEL RELEASE RESULT TEST SECONDS REASON" a line, by tabs
@@ -112,9 +161,9 @@ matrix__json() {
         seconds: (.[4] | tonumber), reason: .[5]}]'
 }
 
-# The kernels from old to new, and the tests in their order.
+# The kernels from old to new, this host's own said to be that, and the tests in their order.
 matrix__markdown() {
-    { for kernel in $VM_KERNELS; do printf 'kernel\t%s\n' "$kernel"; done
+    { matrix__rows | cut -f 1,2 | sort -u -t "$(printf '\t')" -k 2,2V | sed 's/^/kernel\t/'
       matrix__tests | sed -E 's/^([^ ]+) +[a-z]+ +/name\t\1\t/'; printf 'name\tboot\tthe kernel itself\n'
       matrix__rows; } | awk -F '\t' '
         $1 == "kernel" { column[$2] = ++columns; next }
@@ -122,7 +171,7 @@ matrix__markdown() {
         !($4 in row) { row[$4] = ++rows; name[rows] = $4 }
         $3 == "SKIP" && !($6 in note) { note[$6] = ++notes; text[notes] = $6 }
         {
-            head[column[$1]] = $2
+            head[column[$1]] = $2 ($1 == "here" ? " (host)" : "")
             said[row[$4]] = 1
             cell[row[$4], column[$1]] = $3 == "SKIP" ? "skipped (" note[$6] ")" : $3 == "FAIL" ? "FAILED" : "ok"
         }
@@ -155,12 +204,19 @@ matrix__put() {
     fi
 }
 
-# One more at once than this machine has processors: a guest waits for a third of its time.
+# The newest first, which has the most to do. One more at once than this machine has processors: a guest waits for a third
+# of its time. This host's own tests come when a guest is done.
+matrix__order() {
+    local kernel
+    for kernel in newest 6.1 6.12 here; do
+        [[ " $MATRIX_KERNELS " != *" $kernel "* ]] || echo "$kernel"
+    done
+}
+
 matrix__boots() {
-    local kernel most running
-    most=$(($(nproc) + 1))
-    for kernel in $MATRIX_KERNELS; do
-        while running=$(jobs -rp | wc -l); [ "$running" -ge "$most" ]; do
+    local kernel
+    for kernel in $(matrix__order); do
+        while [ "$(jobs -rp | wc -l)" -ge "$MATRIX_JOBS" ]; do
             sleep 0.5
         done
         matrix__kernel "$kernel" "${MATRIX_TESTS:-$(matrix__here "$kernel")}" >&2 &
@@ -170,8 +226,9 @@ matrix__boots() {
 
 # matrix all|short [OPTION]...: as tests/vm/run says
 matrix() {
-    local json='' markdown=''
-    MATRIX_TESTS='' MATRIX_KERNELS=$VM_KERNELS MATRIX_LIMIT=1700 MATRIX_ONTO=
+    local json='' markdown='' logs='' code
+    MATRIX=
+    MATRIX_TESTS='' MATRIX_KERNELS="$VM_KERNELS here" MATRIX_LIMIT=1700 MATRIX_ONTO='' MATRIX_JOBS=$(($(nproc) + 1))
     [ "$1" != short ] || { MATRIX_KERNELS='6.1 newest' MATRIX_TESTS=$MATRIX_SHORT MATRIX_LIMIT=900; }
     shift
     while [ $# -gt 0 ]; do
@@ -183,29 +240,43 @@ matrix() {
         --only) MATRIX_TESTS=${2//,/ } ;;
         --onto) MATRIX_ONTO=$2 ;;
         --timeout) MATRIX_LIMIT=$2 ;;
+        --jobs) MATRIX_JOBS=$2 ;;
+        --logs) logs=$2 MATRIX=$2 ;;
         *) usage ;;
         esac
         shift 2
     done
     need
-    make -s -C "$VM_ROOT" wirewho actor .build/tests/kernel/verifier || die "what the guests run was not built"
-    MATRIX=$VM_DIR/matrix
-    rm -rf "$MATRIX"
+    make -s -C "$VM_ROOT" wirewho actor .build/tests/kernel/verifier .build/tests/net/other.bpf.o || die "what the guests run was not built"
+    python3 "$VM_ROOT/tests/net/replay.py" prepare "$VM_ROOT/.build/tests/replay.frames" >&2 || rm -f "$VM_ROOT/.build/tests/replay.frames"
+    mkdir -p "$VM_DIR"
+    [ -n "$MATRIX" ] || MATRIX=$(mktemp -d "$VM_DIR/matrix.XXXXXX") || die "cannot write to $VM_DIR"
     mkdir -p "$MATRIX"
     matrix__boots
     [ -z "$json" ] || { matrix__json >"$MATRIX/json" && cp "$MATRIX/json" "$json"; }
     [ -z "$markdown" ] || matrix__put "$markdown"
     matrix__markdown
-    matrix__times
+    matrix__times >&2
     matrix__judge
+    code=$?
+    [ "$code" -eq 1 ] || [ -n "$logs" ] || rm -rf "$MATRIX"
+    [ ! -e "$MATRIX" ] || echo "the logs are in $MATRIX" >&2
+    return "$code"
 }
 
-# The boots, and what the tests took by the guests' own clocks.
+# What each kernel took, its boot included; and what the verifier went through there, where the budget is nearest.
 matrix__times() {
-    matrix__new | awk -F '\t' -v all="$SECONDS" '
-        { n[$1]++; seconds[$1] += $5 }
-        END { for (kernel in n) printf "%s: %d tests in %d s of its own\n", kernel, n[kernel], seconds[kernel]
-              printf "all of it took %d s\n", all }' >&2
+    local kernel log
+    for kernel in $MATRIX_KERNELS; do
+        log=$MATRIX/$kernel/logs/offline_verifier.log
+        [ ! -e "$log" ] || awk -v kernel="$kernel" '
+            $3 ~ /^[0-9]+$/ && $4 ~ /^[0-9]+$/ { part = 100 * $3 / $4; if (part > most) { most = part; which = $1 ": " $3 " of " $4 } }
+            END { print kernel ": the verifier: " $0 "; the nearest is " which }' "$log"
+    done
+    for kernel in $MATRIX_KERNELS; do
+        echo "$kernel: $(grep -cE '^(ok|SKIP|FAIL) ' "$MATRIX/$kernel/lines") tests in $(cat "$MATRIX/$kernel/took") s"
+    done
+    echo "all of it took $SECONDS s"
 }
 
 # Exit code 1: something failed, or a kernel showed nothing at all; 77: no kernel could be had.

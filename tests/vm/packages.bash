@@ -114,8 +114,13 @@ kernel__fetch() {
     mv "$dir.new" "$dir"
 }
 
+# A mirror may be away for a moment, or change between its lists and its packages: once more from the start.
+packages__again() {
+    "$@" || { sleep 10; rm -rf "$VM_DIR/apt"; "$@"; }
+}
+
 packages__kernel() {
-    packages__locked kernel__fetch "$1" && echo "$VM_DIR/kernel/$1"
+    packages__locked packages__again kernel__fetch "$1" && echo "$VM_DIR/kernel/$1"
 }
 
 # QEMU with all it needs but a kernel, down to the C library: it runs on whatever this host is.
@@ -136,7 +141,7 @@ qemu__fetch() {
 }
 
 packages__qemu() {
-    packages__locked qemu__fetch && echo "$VM_DIR/qemu"
+    packages__locked packages__again qemu__fetch && echo "$VM_DIR/qemu"
 }
 
 packages__forget() {
