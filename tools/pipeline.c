@@ -26,6 +26,12 @@
 #define OVERFLOW_RECORDS 16384 /* a CPU and direction */
 #define HARVEST_MS 1000
 #define PRESSURE_MS 100 /* how often a filling overflow ring is looked for */
+/*
+ * A report is of what was counted so long before, because whose a packet is shows when it is read: who has just been given
+ * a socket may be waiting for a CPU, with a packet of his in its queue.
+ */
+#define RIPE_MS 200
+#define RIPE_INTERVAL_MS 1000 /* shorter intervals have no time for that */
 #define FORGET_NS (60ull * 1000000000)
 #define FLOWS_MAX (1u << 21) /* remembered: a flood of forged addresses ends there */
 #define RENEW_SHARE \
@@ -70,6 +76,7 @@ struct pipeline {
 	struct watched link[LINKS_MAX];
 	const char *name[LINKS_MAX];                          /* present names */
 	uint64_t start, harvested, reported, reported_before; /* monotonic ns */
+	uint64_t ripening; /* since when what the next report is of has been waiting for it */
 	uint64_t intervals;
 	uint64_t clock_offset;
 	uint64_t netns; /* cookie */
@@ -719,6 +726,36 @@ static bool is_due(const struct pipeline *p, uint64_t now)
 	       harvest__urgent(egress__harvest(p->egress));
 }
 
+static uint64_t ripe_ns(const struct pipeline *p)
+{
+	return p->owners && p->opts.interval_ms >= RIPE_INTERVAL_MS ? RIPE_MS * 1000000ull : 0;
+}
+
+/* The timer's tick may be a little early. */
+static bool has_passed(uint64_t now, uint64_t since, uint64_t ns)
+{
+	return now + PRESSURE_MS * 500000 >= since + ns;
+}
+
+/* The next report needs a harvest: there was none yet, or a change of hands waits for another. */
+static bool must_ripen(const struct pipeline *p, uint64_t now)
+{
+	uint64_t young = p->opts.interval_ms * 1000000 - ripe_ns(p);
+
+	return has_passed(now, p->reported, young) &&
+	       (!has_passed(p->ripening, p->reported, young) || turns__wait(p->turns));
+}
+
+/* Where sockets change hands all the time, it ends at some time. */
+static bool may_report(const struct pipeline *p, uint64_t now)
+{
+	uint64_t interval = p->opts.interval_ms * 1000000, ripe = ripe_ns(p);
+
+	return has_passed(now, p->reported, interval) &&
+	       (has_passed(now, p->ripening, ripe) ||
+		has_passed(now, p->reported, interval + 2 * ripe));
+}
+
 static int on_timer(void *to)
 {
 	struct pipeline *p = to;
@@ -729,15 +766,14 @@ static int on_timer(void *to)
 		return 0;
 	read_owners(p);
 	renew_namespaces(p, now);
-	if (is_due(p, now)) {
+	if (must_ripen(p, now))
+		p->ripening = now;
+	if (p->ripening == now || is_due(p, now)) {
 		err = harvest(p, now);
 		look_at_queues(p);
 	}
-	if (now - p->reported >= p->opts.interval_ms * 1000000 - PRESSURE_MS * 500000) {
-		if (turns__wait(p->turns)) /* what may be either owner's is not reported before */
-			err = err ? err : harvest(p, now_ns());
+	if (may_report(p, now))
 		report(p, now);
-	}
 	if (p->opts.count && p->intervals >= p->opts.count)
 		p->stop = true;
 	return err;
