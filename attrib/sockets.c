@@ -8,6 +8,9 @@
 
 #define VERSIONS (3u << 16)
 
+/* So long before it was first used by another, what he found in its queue may have been counted. */
+#define UNREAD_NS 200000000
+
 int sockets__open(struct sockets *t, const struct hash_seed *seed, struct whos *whos)
 {
 	static const struct socket_queue empty = { POOL_NONE, POOL_NONE };
@@ -271,7 +274,7 @@ static int on_socket(struct sockets *t, const struct owner_event *e, uint32_t ro
 		err = take_owner(t, s, e, &changed);
 	if (e->between[0] ==
 	    BETWEEN_ALL) { /* with a turn: what this harvest counted after it, too */
-		s->blurred[0] = e->turn || e->time < t->counted ? round : round + 1;
+		s->blurred[0] = e->turn || e->time < t->counted + UNREAD_NS ? round : round + 1;
 		s->blurred[1] = round + BLURRED_ROUNDS;
 		changed = true;
 	}

@@ -517,6 +517,7 @@ static void changes_hands(void **state)
 static void is_blurred(void **state)
 {
 	struct owner_event e = { .kind = OWNER_SOCKET,
+				 .time = 1000000000,
 				 .cookie = 1,
 				 .netns = HOST,
 				 .key = key(UDP, "10.0.0.1", 40000, "0.0.0.0", 0),
@@ -565,11 +566,11 @@ static void is_blurred_at_once(void **state)
 	assert_int_equal(packets_of(6, OWNER_EXACT), 32);
 }
 
-/* And so it does when it came about while the harvest was on its way, or before, and was told after it. */
+/* And so it does when it came about while the harvest was on its way, or soon after: what was first read then was there. */
 static void is_blurred_meanwhile(void **state)
 {
 	struct owner_event e = { .kind = OWNER_SOCKET,
-				 .time = 22,
+				 .time = 150000000,
 				 .cookie = 1,
 				 .netns = HOST,
 				 .key = key(UDP, "10.0.0.1", 40000, "0.0.0.0", 0),
