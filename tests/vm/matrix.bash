@@ -4,8 +4,8 @@
 # Every kernel, one boot each, many tests in it: `tests/vm/run all` and `tests/vm/run short`.
 
 # A test, on which kernels, and what it shows, as the table names it: `all` on every kernel, the one of this host too;
-# `guests` on every kernel of a guest, for they need its modules or cards. For time, some run on the oldest, the newest and
-# this host's, on the oldest and this host's, or on the newest alone.
+# `guests` on every kernel of a guest, for they need its modules or cards. For time, some run on the oldest and the newest
+# (`ends` and on this host's, `both` in guests alone), on the oldest and this host's, or on the newest alone.
 matrix__tests() {
     cat <<-END
 	offline/verifier    all     every BPF program loads, within its budget of instructions
@@ -17,13 +17,13 @@ matrix__tests() {
 	guest/capture       all     capture: copy, inline and tap over a veth
 	guest/trace         all     trace exec, syscalls, tcp and udp
 	net/trace_packets   ends    trace packets
-	net/tcx_beside      all     other tcx programs stay
+	net/tcx_beside      ends    other tcx programs stay
 	net/run_kill        ends    killed under load: other filters stay
-	guest/neighbours    all     other XDP programs before, behind, coming and going
-	guest/pktgen        guests  pktgen: every packet of its flows ($MATRIX_PKTGEN)
-	guest/cards_pktgen  guests  pktgen from a virtio_net card to an igb and back
-	guest/zero_copy     guests  a card's own driver (igb): zero-copy, or one line that says why not
-	guest/vlan          guests  a VLAN and its parent, and a VLAN on a VLAN
+	guest/neighbours    ends    other XDP programs before, behind, coming and going
+	guest/pktgen        guests  pktgen: every packet of its 10 100 flows, native and (from 6.7 on) generic
+	guest/cards_pktgen  both    pktgen from a virtio_net card to an igb and back
+	guest/zero_copy     both    a card's own driver (igb): zero-copy, or one line that says why not
+	guest/vlan          both    a VLAN and its parent, and a VLAN on a VLAN
 	guest/bridge        ends    a bridge and its ports
 	guest/bond          newest  a bond and its ports
 	guest/macvlan       newest  a macvlan and its parent
@@ -38,6 +38,7 @@ matrix__kernels() {
     guests) echo "$VM_KERNELS" ;;
     oldest) echo '6.1 here' ;;
     ends) echo '6.1 here newest' ;;
+    both) echo '6.1 newest' ;;
     newest) echo newest ;;
     esac
 }
@@ -62,7 +63,7 @@ matrix__left_out() {
     [ -n "$MATRIX_TESTS" ] || matrix__sort "$1" | grep -v '^here ' | while read -r which test; do
         case $which in
         oldest) echo "SKIP  $test 0 s  for time, on the oldest kernel, which has no tcx, and this host's only" ;;
-        ends) echo "SKIP  $test 0 s  ${guests:-for time, on the oldest and the newest kernel only}" ;;
+        ends | both) echo "SKIP  $test 0 s  ${guests:-for time, on the oldest and the newest kernel only}" ;;
         *) echo "SKIP  $test 0 s  ${guests:-for time, on the newest kernel only}" ;;
         esac
     done
@@ -74,8 +75,6 @@ MATRIX_SCENARIOS='20 scenarios'
 MATRIX_OWNERS='@(tcp_both|tcp_ipv6|udp_ipv6|udp_443|short_tcp|older_tcp|older_udp|accept_then_fork|prefork_workers|reuseport_udp'
 MATRIX_OWNERS=$MATRIX_OWNERS'|socket_activation|dup|exec|passed_in_use|udp_passed_in_use|sendfile|splice|sendmmsg|io_uring|nginx_curl)'
 
-MATRIX_PKTGEN='a million packets, 10 100 flows'
-
 # matrix__guest TESTS: what the guest runs; each test's line, and its log when it failed
 matrix__guest() {
     # shellcheck disable=SC2086 # a list
@@ -85,7 +84,7 @@ matrix__guest() {
 # matrix__run KERNEL TESTS: in a guest, or for `here` on this host
 matrix__run() {
     local out=$MATRIX/$1
-    export WW_OWNERS=$MATRIX_OWNERS WW_PKTGEN=${WW_PKTGEN:-1000000}
+    export WW_OWNERS=$MATRIX_OWNERS
     [ "$1" = here ] || exec "$VM_HERE/run" "$1" --cards virtio,igb --memory 2048 --timeout "$MATRIX_LIMIT" --out "$out" \
         -- bash -c "$(matrix__guest "$2")"
     uname -r >"$out/release"
@@ -247,7 +246,7 @@ matrix() {
         shift 2
     done
     need
-    make -s -C "$VM_ROOT" wirewho actor .build/tests/kernel/verifier .build/tests/net/other.bpf.o || die "what the guests run was not built"
+    make -s -j "$(nproc)" -C "$VM_ROOT" wirewho actor .build/tests/kernel/verifier .build/tests/net/other.bpf.o || die "what the guests run was not built"
     python3 "$VM_ROOT/tests/net/replay.py" prepare "$VM_ROOT/.build/tests/replay.frames" >&2 || rm -f "$VM_ROOT/.build/tests/replay.frames"
     mkdir -p "$VM_DIR"
     [ -n "$MATRIX" ] || MATRIX=$(mktemp -d "$VM_DIR/matrix.XXXXXX") || die "cannot write to $VM_DIR"
