@@ -567,6 +567,7 @@ static int attach_all(struct pipeline *p)
 	if (!err && p->owners)
 		err = first_snapshot(p);
 	lowest_first(p, order);
+	p->start = now_ns(); /* the first one counts while the last one is still to be attached */
 	for (i = 0; i < p->opts.links && !err; i++)
 		err = attach_link(p, order[i]);
 	return err;
@@ -919,8 +920,8 @@ int pipeline__open(struct pipeline **out, const struct pipeline_opts *opts)
 	}
 	say_cost(p);
 	say_start(p);
-	p->start = p->harvested = p->reported = now_ns();
-	p->clock_offset = clock_ns(CLOCK_REALTIME) - p->start;
+	p->harvested = p->reported = now_ns();
+	p->clock_offset = clock_ns(CLOCK_REALTIME) - p->reported;
 	*out = p;
 	return 0;
 }
