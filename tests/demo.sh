@@ -41,7 +41,7 @@ cat >"$TMP/asks.py" <<-'END'
 	    time.sleep(0.01)
 	END
 bg "$SRV" /usr/bin/python3 "$TMP/clock.py"
-bg "$CLI" python3 "$TMP/asks.py" $SRV6
+bg "$CLI" /usr/bin/python3 "$TMP/asks.py" $SRV6
 bg "$CLI" wrk -t 1 -c 8 -d 60 http://$SRV4/small >/dev/null
 bg "$CLI" bash -c "while :; do curl -s -o /dev/null 'http://[$SRV6]/small'; sleep 0.2; done"
 
