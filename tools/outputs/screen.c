@@ -351,17 +351,31 @@ static struct totals totals_of(const struct ledger *ledger)
 	return t;
 }
 
+/* Nothing where there is none of it, so that 80 columns are enough. */
+static size_t term_text(uint64_t n, const char *name, char *text, size_t size)
+{
+	char number[8];
+
+	text[0] = '\0';
+	return n ? (size_t)snprintf(text, size, " + %s %s", name, view__human(n, number)) : 0;
+}
+
 static void ledger_text(const struct view_sum *sum, const struct ledger *ledger, char *text,
 			size_t size)
 {
 	struct totals t = totals_of(ledger);
-	char seen[8], flows[8], overflowed[8], lost[8], other[8];
+	uint64_t named = t.flows + t.overflowed + t.lost + t.other;
+	char seen[8], flows[8], lost[8];
+	size_t at;
 
-	snprintf(text, size,
-		 "seen %s = flows %s + overflowed %s + lost %s + other %s | unnamed %.2f%%",
-		 view__human(t.seen, seen), view__human(t.flows, flows),
-		 view__human(t.overflowed, overflowed), view__human(t.lost, lost),
-		 view__human(t.other, other), 100 * view_sum__unnamed(sum));
+	at = (size_t)snprintf(text, size, "seen %s = flows %s", view__human(t.seen, seen),
+			      view__human(t.flows, flows));
+	/* What came since the tables were last read is in `seen` already. */
+	at += term_text(t.seen > named ? t.seen - named : 0, "unread", text + at, size - at);
+	at += term_text(t.overflowed, "overflowed", text + at, size - at);
+	at += term_text(t.other, "other", text + at, size - at);
+	snprintf(text + at, size - at, " + lost %s | unnamed %.2f%%", view__human(t.lost, lost),
+		 100 * view_sum__unnamed(sum));
 }
 
 /* ---- drawing ---- */

@@ -18,7 +18,8 @@ static const struct usage usage = {
 	.about =
 		"Shows which process sends and receives what, every interval (1 s). Without -i it watches every\n"
 		"interface that carries an address. Keys: p f u c o choose what a row is, s what it is sorted by,\n"
-		"space holds the picture, q ends.",
+		"space holds the picture, q ends. The second line is the ledger since the start: `unread` came after the\n"
+		"tables were last read, and is in the next picture.",
 	.examples = "  wirewho top -i eth0\n"
 		    "  wirewho top -i eth0 --by flow 5\n"
 		    "  wirewho top -i eth0 --once --json 10 | jq '.rows[0]'\n",
