@@ -438,10 +438,20 @@ int owners__lend_turns(void *owners, struct bpf_object *obj)
 	return err ? err : lend_map(obj, o->skel->maps.data_turns);
 }
 
-static void drop_turn(struct owners *o, const struct flow_key *key)
+/*
+ * Another change may come between looking and taking out: what is taken out tells, and is put in again. Where the owner
+ * programs have put in a new one before that, there is one entry, counted twice.
+ */
+static void drop_turn(struct owners *o, const struct flow_key *key, uint32_t number)
 {
-	if (!bpf_map_delete_elem(bpf_map__fd(o->skel->maps.turns), key))
-		__atomic_fetch_sub(&o->skel->data_turns->turns_n, 1, __ATOMIC_RELAXED);
+	int turns = bpf_map__fd(o->skel->maps.turns);
+	struct turn was;
+
+	if (bpf_map_lookup_and_delete_elem(turns, key, &was))
+		return;
+	if (was.number != number && !bpf_map_update_elem(turns, key, &was, BPF_NOEXIST))
+		return;
+	__atomic_fetch_sub(&o->skel->data_turns->turns_n, 1, __ATOMIC_RELAXED);
 }
 
 /* Another change may have come since: its entry stays. */
@@ -451,7 +461,7 @@ static void forget_turn(struct owners *o, const struct flow_key *key, uint8_t tu
 
 	if (bpf_map_lookup_elem(bpf_map__fd(o->skel->maps.turns), key, &now) || now.number != turn)
 		return;
-	drop_turn(o, key);
+	drop_turn(o, key, turn);
 }
 
 void owners__turned(struct owners *o, const struct owner_event *e)
@@ -477,7 +487,7 @@ static void drop_unchanged(struct owners *o)
 	for (i = 0; i < o->seen_n; i++)
 		if (!bpf_map_lookup_elem(turns, &o->seen[i].key, &now) &&
 		    now.number == o->seen[i].turn.number && now.n == o->seen[i].turn.n)
-			drop_turn(o, &o->seen[i].key);
+			drop_turn(o, &o->seen[i].key, now.number);
 	o->seen_n = 0;
 }
 
