@@ -3,31 +3,31 @@
 #
 # Every kernel, one boot each, many tests in it: `tests/vm/run all` and `tests/vm/run short`.
 
-# A test, on which kernels, and what it shows, as the table names it: `all` on every kernel, the one of this host too;
-# `guests` on every kernel of a guest, for they need its modules or cards. For time, some run on the oldest and the newest
-# (`ends` and on this host's, `both` in guests alone), on the oldest and this host's, or on the newest alone.
+# A test, on which kernels (`here` is this host's own), and what it shows, as the table names it. `all` is everywhere, and
+# `guests` wherever there are modules and cards. For time, some run on those kernels alone that differ in it, and the
+# rest is spread so that all guests take about as long.
 matrix__tests() {
     cat <<-END
-	offline/verifier    all     every BPF program loads, within its budget of instructions
-	net/replay          all     the corpus of captures, replayed: native and generic, each flow's packets and bytes
-	net/owners_truth    all     the owners' truth table ($MATRIX_SCENARIOS)
-	net/owners_http     all     HTTP: every packet the server's and the client's process
-	net/mode_tc         oldest  tc instead of XDP, merged and uncut packets: the same counts and owners
-	guest/owners_tcptop newest  owners, with bcc's tcptop beside
-	guest/capture       all     capture: copy, inline and tap over a veth
-	guest/trace         all     trace exec, syscalls, tcp and udp
-	net/trace_packets   ends    trace packets
-	net/tcx_beside      ends    other tcx programs stay
-	net/run_kill        ends    killed under load: other filters stay
-	guest/neighbours    ends    other XDP programs before, behind, coming and going
-	guest/pktgen        guests  pktgen: every packet of its 10 100 flows, native and (from 6.7 on) generic
-	guest/cards_pktgen  both    pktgen from a virtio_net card to an igb and back
-	guest/zero_copy     both    a card's own driver (igb): zero-copy, or one line that says why not
-	guest/vlan          both    a VLAN and its parent, and a VLAN on a VLAN
-	guest/bridge        ends    a bridge and its ports
-	guest/bond          newest  a bond and its ports
-	guest/macvlan       newest  a macvlan and its parent
-	guest/netem         newest  loss, doubles and reordering by netem
+	offline/verifier    all                every BPF program loads, within its budget of instructions
+	net/replay          all                the corpus of captures, replayed: native and generic, each flow's packets and bytes
+	net/owners_truth    all                the owners' truth table ($MATRIX_SCENARIOS)
+	net/owners_http     all                HTTP: every packet the server's and the client's process
+	guest/owners_tcptop newest             owners, with bcc's tcptop beside
+	net/mode_tc         6.1,here           tc instead of XDP, merged and uncut packets: the same counts and owners
+	guest/capture       all                capture: copy, inline and tap over a veth
+	guest/trace         all                trace exec, syscalls, tcp and udp
+	net/trace_packets   6.1,here           trace packets
+	net/tcx_beside      6.1,6.12,here      other tcx programs stay
+	net/run_kill        6.1,here           killed under load: other filters stay
+	guest/neighbours    6.1,newest,here    other XDP programs before, behind, coming and going
+	guest/pktgen        guests             pktgen: every packet of its 10 100 flows, native and (from 6.7 on) generic
+	guest/cards_pktgen  6.1                pktgen from a virtio_net card to an igb and back
+	guest/zero_copy     6.12,newest        a card's own driver (igb): zero-copy, or one line that says why not
+	guest/vlan          newest             a VLAN and its parent, and a VLAN on a VLAN
+	guest/bridge        6.1,here           a bridge and its ports
+	guest/bond          newest             a bond and its ports
+	guest/macvlan       newest             a macvlan and its parent
+	guest/netem         newest             loss, doubles and reordering by netem
 	END
 }
 
@@ -36,19 +36,15 @@ matrix__kernels() {
     case $1 in
     all) echo "$VM_KERNELS here" ;;
     guests) echo "$VM_KERNELS" ;;
-    oldest) echo '6.1 here' ;;
-    ends) echo '6.1 here newest' ;;
-    both) echo '6.1 newest' ;;
-    newest) echo newest ;;
+    *) echo "${1//,/ }" ;;
     esac
 }
 
-# matrix__sort KERNEL: "here TEST" or "WHICH TEST" a line, for those that run there and those that do not
+# matrix__sort KERNEL: "here TEST" or "not TEST" a line, for those that run there and those that do not
 matrix__sort() {
     local test which rest
     while read -r test which rest; do
-        [[ " $(matrix__kernels "$which") " != *" $1 "* ]] || which=here
-        echo "$which $test"
+        if [[ " $(matrix__kernels "$which") " = *" $1 "* ]]; then echo "here $test"; else echo "not $test"; fi
     done < <(matrix__tests)
 }
 
@@ -58,15 +54,9 @@ matrix__here() {
 
 # matrix__left_out KERNEL: lines for those that do not run there
 matrix__left_out() {
-    local guests='needs modules or cards that a guest has'
-    [ "$1" = here ] || guests=
-    [ -n "$MATRIX_TESTS" ] || matrix__sort "$1" | grep -v '^here ' | while read -r which test; do
-        case $which in
-        oldest) echo "SKIP  $test 0 s  for time, on the oldest kernel, which has no tcx, and this host's only" ;;
-        ends | both) echo "SKIP  $test 0 s  ${guests:-for time, on the oldest and the newest kernel only}" ;;
-        *) echo "SKIP  $test 0 s  ${guests:-for time, on the newest kernel only}" ;;
-        esac
-    done
+    local why='for time, on the other kernels only'
+    [ "$1" != here ] || why='needs modules or cards that a guest has'
+    [ -n "$MATRIX_TESTS" ] || matrix__sort "$1" | sed -n "s/^not \(.*\)/SKIP  \1 0 s  $why/p"
 }
 
 MATRIX_SHORT='offline/verifier guest/capture'
@@ -163,7 +153,7 @@ matrix__json() {
 # The kernels from old to new, this host's own said to be that, and the tests in their order.
 matrix__markdown() {
     { matrix__rows | cut -f 1,2 | sort -u -t "$(printf '\t')" -k 2,2V | sed 's/^/kernel\t/'
-      matrix__tests | sed -E 's/^([^ ]+) +[a-z]+ +/name\t\1\t/'; printf 'name\tboot\tthe kernel itself\n'
+      matrix__tests | sed -E 's/^([^ ]+) +[^ ]+ +/name\t\1\t/'; printf 'name\tboot\tthe kernel itself\n'
       matrix__rows; } | awk -F '\t' '
         $1 == "kernel" { column[$2] = ++columns; next }
         $1 == "name" { row[$2] = ++rows; name[rows] = $3; next }

@@ -49,7 +49,6 @@ stacked() {
     place__total "$1" "$TMP/stacked" 400
 }
 stacked "two tags in the frame, XDP" auto
-stacked "two tags in the frame, tc" tc
 offload "$CLI" $CLI_IF on tx-vlan-hw-insert
 stacked "the outer tag beside the frame, tc" tc
 
