@@ -3,7 +3,7 @@
 #   make benches               .build/bench/{cost,path,join,xsk,capture,generator}; each says with --help what it measures
 #   make bench [QUICK=1]       installs what is missing, builds, runs bench/run; [ONLY=NAME,...] for parts of it
 
-BENCH     := $(addprefix $(OUT)/bench/,cost path join xsk capture generator owning)
+BENCH     := $(addprefix $(OUT)/bench/,cost path join xsk capture generator switch)
 BENCH_BPF := $(wildcard bench/*.bpf.c)
 BENCH_SRC := $(filter-out $(BENCH_BPF),$(wildcard bench/*.c))
 BENCH_OBJ := $(BENCH_SRC:%.c=$(OUT)/%.o)
