@@ -24,8 +24,12 @@ stop_and_continue() {
     sleep 1
 }
 
+# what it held takes a busy machine a while to put away
 kill_it() {
     kill -KILL "$CAP_PID"
+}
+
+its_end() {
     { wait "$CAP_PID"; } 2>/dev/null
 }
 
@@ -64,6 +68,7 @@ cap__start --sample inline 'tcp port 80'
 holds=$(WW_PID=$CAP_PID ww__holds)
 at_least "what it holds" "$(echo "$holds" | wc -l)" 5
 under_load 4 32 kill_it
+its_end
 eventually 10 ww__released "$holds" || wrong "left after SIGKILL: $(ww__left "$holds")"
 is "what is left on $SRV_IF" "$(srv bpftool -j net show dev $SRV_IF | jq -c '[.[].xdp[]]')" '[]'
 wrk__run "$CLI" 1 8 "http://$SRV4/small"
@@ -87,4 +92,5 @@ is "put back" "$(cap__number put_back)" "$(cap__number delivered)"
 cap__start --sample inline 'tcp port 80'
 kill -STOP "$CAP_PID"
 under_load 4 8 kill_it
+its_end
 exit 0
