@@ -37,7 +37,6 @@ struct skb_shared_info___tunnel {
 	unsigned int gso_type;
 } __attribute__((preserve_access_index));
 
-struct skb_shared_info;
 #define GSO_TCP (1 << 0 | 1 << 4) /* SKB_GSO_TCPV4, SKB_GSO_TCPV6 */
 
 static __always_inline enum reason skb__parse(struct __sk_buff *skb, struct parsed *p)
@@ -78,7 +77,7 @@ static __noinline __u32 skb__tunnel_headers(struct __sk_buff *skb)
 	struct sk_buff___tunnel *whole = bpf_cast_to_kern_ctx(skb);
 	__u32 inner = whole->inner_transport_header - (__u32)(whole->data - whole->head);
 	const struct skb_shared_info___tunnel *shared = bpf_rdonly_cast(
-		whole->head + whole->end, bpf_core_type_id_kernel(struct skb_shared_info));
+		whole->head + whole->end, bpf_core_type_id_kernel(struct skb_shared_info___tunnel));
 	__u8 words;
 
 	if (!(shared->gso_type & GSO_TCP))
