@@ -54,6 +54,7 @@ count "iperf3, IPv6" . cli iperf3 -c $SRV6 -R -t 2 --logfile "$TMP/iperf"
 # tunnel NS DEV FAR ADDRESS
 tunnel() {
     ip -n "$1" link add ww-vx type vxlan id 7 remote "$3" dstport 4789 dev "$2" 2>"$TMP/vx" || return
+    must ip -n "$1" link set ww-vx addrgenmode none # and no router is asked for meanwhile
     must ip -n "$1" address add "$4" dev ww-vx
     must ip -n "$1" link set ww-vx up
 }
