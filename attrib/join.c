@@ -39,7 +39,8 @@ struct join {
 	uint32_t reported;       /* round of the latest report */
 	bool doubt;              /* events were lost */
 	uint32_t doubted;        /* what was counted since that round is doubtful */
-	bool added;              /* anything, since the last report */
+	bool added;              /* anything, since the last harvest ended */
+	bool counted;            /* a harvest has ended since the last report */
 	unsigned links;          /* numbered below this */
 	uint64_t netns[LINKS_MAX];
 	uint32_t ifindex[LINKS_MAX];
@@ -634,6 +635,10 @@ static int passed_flows(struct join *j, const struct owner_event *e)
 void join__counted(struct join *j, uint64_t time)
 {
 	j->sockets.counted = time;
+	if (!j->added)
+		join__next_round(j);
+	j->added = false;
+	j->counted = true;
 }
 
 int join__owner(struct join *j, const struct owner_event *e)
@@ -949,10 +954,10 @@ void join__report(struct join *j, uint64_t now, join_fn fn, void *to)
 			flows__report(&j->flows, f, on_view, &run);
 	}
 	flows__report_finished(&j->flows, on_view, &run);
-	/* Where nothing is counted no harvest shows, but sockets come and go all the same. */
-	if (!j->added)
+	/* Where nobody harvests sockets come and go all the same. */
+	if (!j->added && !j->counted)
 		join__next_round(j);
-	j->added = false;
+	j->added = j->counted = false;
 	j->reported = j->round;
 }
 

@@ -102,7 +102,10 @@ void join__ask_nat(struct join *j, join_nat_fn fn, void *to);
 int join__add(struct join *j, const struct flow_key *key, int dir, const struct count *n,
 	      uint8_t marks, uint64_t now, uint32_t *handle);
 
-/* The latest harvest had all its counts at that time: an event of before it, told after it, may concern them. */
+/*
+ * A harvest has ended, and had all its counts at that time: an event of before it, told after it, may concern them. What
+ * is told from now on is of the next round, also where this harvest found nothing.
+ */
 void join__counted(struct join *j, uint64_t time);
 
 /* Takes one owner event in. Returns 0 or -ENOMEM. */

@@ -595,6 +595,28 @@ static void is_blurred_meanwhile(void **state)
 	assert_int_equal(packets_of(6, OWNER_EXACT), 16);
 }
 
+/* A report may come long after its harvest: the packets of a socket that was closed between the two come with the next. */
+static void closed_before_a_late_report(void **state)
+{
+	struct owner_event gone = { .kind = OWNER_GONE, .cookie = 1 };
+
+	(void)state;
+	socket_is(1, 5, OWNER_SNAPSHOT, key(UDP, "10.0.0.1", 40000, "0.0.0.0", 0));
+	join__counted(j, 10);
+	report();
+	join__counted(j, 20);
+	assert_int_equal(join__owner(j, &gone), 0);
+	report();
+	add(asked(), 0, 3, 30);
+	join__counted(j, 30);
+	report();
+	assert_int_equal(packets_of(5, OWNER_SNAPSHOT), 3);
+	join__counted(j, 40); /* and empty harvests count as well: what comes now is another's */
+	add(key(UDP, "10.0.0.1", 40000, "10.0.0.9", 54), 0, 7, 50);
+	report();
+	assert_int_equal(packets_of(0, OWNER_NONE), 7);
+}
+
 /* A reused pid is somebody else; pid 0 is nobody. */
 static void identity(void **state)
 {
@@ -1597,6 +1619,7 @@ int main(void)
 		TEST(not_before_its_birth),
 		TEST(reopens),
 		TEST(snapshot_finds_the_lost),
+		TEST(closed_before_a_late_report),
 		TEST(forgets),
 		TEST(keeps_what_is_not_reported),
 		TEST(small_flows),
