@@ -159,3 +159,15 @@ uint64_t behind__holder(const struct behind *b, const __u8 *address)
 	}
 	return netns;
 }
+
+bool behind__is_ambiguous(const struct behind *b)
+{
+	const struct behind_address *a = b->address;
+	size_t i;
+
+	for (i = 1; i < b->addresses; i++)
+		if (a[i].netns != a[i - 1].netns &&
+		    !memcmp(a[i].address, a[i - 1].address, sizeof(a->address)))
+			return true;
+	return false;
+}

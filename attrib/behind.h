@@ -52,4 +52,6 @@ bool behind__holds(const struct behind *b, uint64_t netns, const __u8 *address);
 bool behind__reaches(const struct behind *b, uint64_t netns, const __u8 *address);
 /* The one namespace that holds the address; 0: none, or several. */
 uint64_t behind__holder(const struct behind *b, const __u8 *address);
+/* Is there an address that several of them hold? */
+bool behind__is_ambiguous(const struct behind *b);
 #endif

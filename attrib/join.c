@@ -412,11 +412,13 @@ static bool flow__is_stale(const struct join *j, const struct flow *f)
 
 /* ---- adding ---- */
 
-static void join__next_round(struct join *j)
+static void join__next_round(struct join *j, uint64_t now)
 {
+	uint64_t keep = j->opts.keep_ties;
+
 	j->round++;
 	sockets__advance(&j->sockets, j->round);
-	ties__advance(&j->ties, j->round);
+	ties__advance(&j->ties, j->round, !keep ? UINT64_MAX : now > keep ? now - keep : 0);
 }
 
 static struct flow *make_flow(struct join *j, const struct flow_key *key, int dir, uint8_t marks,
@@ -455,7 +457,7 @@ int join__add(struct join *j, const struct flow_key *key, int dir, const struct 
 
 	if (now != j->now || !j->round) {
 		j->now = now;
-		join__next_round(j);
+		join__next_round(j, now);
 	}
 	j->added = true;
 	if (!f) {
@@ -530,6 +532,11 @@ int join__set_behind(struct join *j, const struct behind_link *link, size_t link
 	if (changed > 0)
 		ask_all_again(j);
 	return changed < 0 ? changed : 0;
+}
+
+bool join__is_ambiguous(const struct join *j)
+{
+	return behind__is_ambiguous(&j->behind);
 }
 
 /* The flow with this key on the next link in this namespace, from key->link upwards; NULL: on none. */
@@ -636,7 +643,7 @@ void join__counted(struct join *j, uint64_t time)
 {
 	j->sockets.counted = time;
 	if (!j->added)
-		join__next_round(j);
+		join__next_round(j, time);
 	j->added = false;
 	j->counted = true;
 }
@@ -942,7 +949,6 @@ void join__report(struct join *j, uint64_t now, join_fn fn, void *to)
 	struct flow *f;
 	uint32_t handle;
 
-	(void)now;
 	if (j->links > 1)
 		renew_pending(j);
 	for (handle = 0; (f = pool__next(&j->flows.pool, &handle)); handle++) {
@@ -956,7 +962,7 @@ void join__report(struct join *j, uint64_t now, join_fn fn, void *to)
 	flows__report_finished(&j->flows, on_view, &run);
 	/* Where nobody harvests sockets come and go all the same. */
 	if (!j->added && !j->counted)
-		join__next_round(j);
+		join__next_round(j, now);
 	j->added = j->counted = false;
 	j->reported = j->round;
 }

@@ -33,6 +33,8 @@ struct join_opts {
 		forget_after; /* ns without a packet after which a reported flow is dropped; 0: never */
 	size_t flows_max; /* beyond it join__add() takes no new flow in, -ENOMEM; 0: as memory allows */
 	bool nat;         /* join__ask_nat() will be called after each harvest */
+	uint64_t
+		keep_ties; /* ns, of the events' clock, that the flow may come after its tie; 0: the next harvest has it */
 };
 
 /* How the two ends stand to each other, by what was seen of the handshake. */
@@ -84,6 +86,8 @@ void join__set_level(struct join *j, uint16_t link, unsigned level, uint32_t bon
  */
 int join__set_behind(struct join *j, const struct behind_link *link, size_t links,
 		     const struct behind_address *address, size_t addresses);
+/* Several of them hold the same address: whose a flow there is then shows only by OWNER_PASSED. */
+bool join__is_ambiguous(const struct join *j);
 
 /*
  * For each new flow that nobody owns: what are its ends' own tuples, each seen from that end (its source)? fn answers 1

@@ -402,6 +402,9 @@ int owners__set_doors(struct owners *o, const uint32_t *ifindex, size_t n)
 	forget_doors(map, ifindex, n);
 	for (i = 0; i < n && !err; i++)
 		err = bpf_map_update_elem(map, &ifindex[i], &yes, BPF_ANY);
+	if (err)
+		say(SAY_NOTE,
+		    "more than 16384 interfaces lead to other namespaces: behind some, equal addresses have no owner");
 	return err;
 }
 

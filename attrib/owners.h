@@ -26,7 +26,7 @@ int owners__snapshot(struct owners *o); /* hands on the owner of every open sock
 uint64_t owners__lost(const struct owners *o); /* events that found the ring buffer full */
 
 /* Interfaces behind which other network namespaces stand: what leaves elsewhere and came in there is announced. 0 or
- * -errno. */
+ * -errno (said). */
 int owners__set_doors(struct owners *o, const uint32_t *ifindex, size_t n);
 
 /* Gives the socket storage and the event ring to another object (egress) that is not loaded yet. */

@@ -2,6 +2,7 @@
 #include "ties.h"
 
 #include <errno.h>
+#include <stdbool.h>
 
 #define TIES_MAX (1u << 20)
 
@@ -11,7 +12,9 @@ struct tie {
 	struct flow_key key; /* without link */
 	uint64_t netns;
 	struct tied to;
+	uint64_t time; /* of the event */
 	uint64_t round;
+	bool again; /* told again since it took its place in the row */
 };
 
 void ties__init(struct ties *t, const struct hash_seed *seed)
@@ -81,6 +84,16 @@ static struct tie *make(struct ties *t, uint32_t hash, uint32_t *at)
 	return tie;
 }
 
+static void append(struct ties *t, struct tie *tie, uint32_t at)
+{
+	tie->next = POOL_NONE;
+	if (t->last == POOL_NONE)
+		t->first = at;
+	else
+		((struct tie *)pool__at(&t->pool, t->last))->next = at;
+	t->last = at;
+}
+
 int ties__put(struct ties *t, const struct owner_event *e, uint32_t round)
 {
 	struct flow_key key = key_of(&e->key);
@@ -88,7 +101,10 @@ int ties__put(struct ties *t, const struct owner_event *e, uint32_t round)
 	struct tie *tie;
 
 	if (at != INDEX_NONE) {
-		((struct tie *)pool__at(&t->pool, at))->to = tied_by(e);
+		tie = pool__at(&t->pool, at);
+		tie->to = tied_by(e);
+		tie->time = e->time;
+		tie->again = true;
 		return 0;
 	}
 	tie = make(t, hash, &at);
@@ -96,31 +112,40 @@ int ties__put(struct ties *t, const struct owner_event *e, uint32_t round)
 		t->lost++;
 		return -ENOMEM;
 	}
-	*tie = (struct tie){ .next = POOL_NONE,
-			     .hash = hash,
+	*tie = (struct tie){ .hash = hash,
 			     .key = key,
 			     .netns = e->netns,
 			     .to = tied_by(e),
+			     .time = e->time,
 			     .round = round };
-	if (t->last == POOL_NONE)
-		t->first = at;
-	else
-		((struct tie *)pool__at(&t->pool, t->last))->next = at;
-	t->last = at;
+	append(t, tie, at);
 	return 0;
 }
 
-void ties__advance(struct ties *t, uint32_t round)
+static void drop(struct ties *t, const struct tie *tie, uint32_t at)
+{
+	index__remove(&t->index, tie->hash, at);
+	pool__give(&t->pool, at);
+}
+
+/* One that was told again goes to the end of the row, so that no other waits behind it. */
+void ties__advance(struct ties *t, uint32_t round, uint64_t before)
 {
 	while (t->first != POOL_NONE) {
-		const struct tie *tie = pool__at(&t->pool, t->first);
+		struct tie *tie = pool__at(&t->pool, t->first);
 		uint32_t at = t->first;
 
-		if (round <= tie->round + 1)
+		if (round <= tie->round + 1 || (tie->time >= before && !tie->again))
 			return;
 		t->first = tie->next;
-		index__remove(&t->index, tie->hash, at);
-		pool__give(&t->pool, at);
+		if (t->first == POOL_NONE)
+			t->last = POOL_NONE;
+		if (tie->time < before) {
+			drop(t, tie, at);
+			continue;
+		}
+		tie->again = false;
+		tie->round = round;
+		append(t, tie, at);
 	}
-	t->last = POOL_NONE;
 }

@@ -3,7 +3,8 @@
 #define WIREWHO_TIES_H
 /*
  * Ties that came before their flow was counted: which socket sent the first frame with this key, or by which interface
- * it came in that left by another. The harvest after it finds the flow; what waits longer than that is dropped.
+ * it came in that left by another. The harvest after it finds the flow; what has waited longer than that, and was not told
+ * since `before`, is dropped.
  */
 #include "hash.h"
 #include "index.h"
@@ -28,5 +29,5 @@ struct tied {
 /* A newer tie replaces an older one. 0 or -ENOMEM: too many wait already, or no memory. */
 int ties__put(struct ties *t, const struct owner_event *e, uint32_t round);
 struct tied ties__find(const struct ties *t, uint64_t netns, const struct flow_key *key);
-void ties__advance(struct ties *t, uint32_t round);
+void ties__advance(struct ties *t, uint32_t round, uint64_t before);
 #endif

@@ -235,9 +235,7 @@ static void renew_namespaces(struct pipeline *p, uint64_t now)
 	if (!p->namespaces || !namespaces__renew(p->namespaces, now, p->join))
 		return;
 	door = namespaces__doors(p->namespaces, &doors);
-	if (owners__set_doors(p->owners, door, doors))
-		say(SAY_NOTE,
-		    "more than 16384 interfaces lead to other namespaces: behind some, equal addresses have no owner");
+	owners__set_doors(p->owners, door, doors);
 }
 
 static int ask_nat(void *to, const struct flow_key *key, struct flow_key *near,

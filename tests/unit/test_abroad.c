@@ -421,7 +421,9 @@ static void stand_apart(void)
 
 	hold(&addresses[0], "10.0.0.2", POD_A);
 	hold(&addresses[1], "10.0.0.3", POD_B);
+	assert_true(join__is_ambiguous(j));
 	assert_true(join__set_behind(j, links, 3, addresses, 2) >= 0);
+	assert_false(join__is_ambiguous(j));
 }
 
 static const struct reported *record_on(unsigned link)

@@ -1080,6 +1080,43 @@ static void tie_waits_for_its_flow(void **state)
 	assert_int_equal(pid_of(asked()), 0);
 }
 
+static void tie_at(uint64_t cookie, uint32_t pid, struct flow_key k, uint64_t time)
+{
+	struct owner_event e = { .kind = OWNER_TIE,
+				 .cookie = cookie,
+				 .netns = HOST,
+				 .key = k,
+				 .how = OWNER_EXACT,
+				 .who = process(pid),
+				 .time = time };
+
+	assert_int_equal(join__owner(j, &e), 0);
+}
+
+static void tie_is_kept_for_a_late_flow(void **state)
+{
+	struct flow_key third = key(UDP, "10.0.0.1", 40001, "10.0.0.9", 53);
+	uint64_t now;
+
+	(void)state;
+	join__close(j);
+	open_with((struct join_opts){ .live = true, .keep_ties = 50 });
+	tie_at(1, 5, asked(), 10);
+	tie_at(2, 6, third, 12);
+	for (now = 20; now <= 50; now += 5)
+		add(served(), 0, 1, now);
+	tie_at(1, 5, asked(), 50); /* again: what waits behind it waits no longer for that */
+	for (now = 55; now <= 70; now += 5)
+		add(served(), 0, 1, now);
+	assert_int_equal(pid_of(asked()), 5);
+	assert_int_equal(pid_of(third), 0);
+	for (now = 75; now <= 100; now += 5)
+		add(served(), 0, 1, now);
+	assert_int_equal(pid_of(asked()), 5);
+	add(served(), 0, 1, 105);
+	assert_int_equal(pid_of(asked()), 0);
+}
+
 static void tie_to_a_stranger(void **state)
 {
 	struct flow_key any = key(UDP, "0.0.0.0", 40000, "::", 0);
@@ -1611,6 +1648,7 @@ int main(void)
 		TEST(group_is_nobodys),
 		TEST(tie_decides),
 		TEST(tie_waits_for_its_flow),
+		TEST(tie_is_kept_for_a_late_flow),
 		TEST(tie_to_a_stranger),
 		TEST(tie_crosses_translation),
 		TEST(keeps_the_owner_of_the_gone),
