@@ -16,7 +16,7 @@ struct capture_owner;
 
 #define CAPTURE_OWNER_HOLD_MS 100 /* how much later is a little later: this to twice as much */
 
-/* Loads the owner programs, and learns who holds which socket now. 0 or -errno (said). */
+/* Loads the owner programs, and learns who holds which socket now. Keeps `ifname`. 0 or -errno (said). */
 int capture_owner__open(struct capture_owner **out, const char *const *ifname, unsigned links);
 void capture_owner__close(struct capture_owner *o); /* NULL is fine */
 
