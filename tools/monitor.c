@@ -10,6 +10,8 @@
 #include "xdp/netlink.h"
 
 #define BUFFER (64 << 10)
+/* IFF_LOWER_UP, the carrier: linux/if.h cannot stand beside net/if.h. */
+#define LOWER_UP 0x10000
 
 struct monitor {
 	int fd;
@@ -38,7 +40,7 @@ static void take_link(struct link_state *s, const struct nlmsghdr *h)
 	*s = (struct link_state){ .ifindex = info->ifi_index,
 				  .gone = h->nlmsg_type == RTM_DELLINK,
 				  .up = info->ifi_flags & IFF_UP,
-				  .carrier = info->ifi_flags & IFF_RUNNING };
+				  .carrier = info->ifi_flags & LOWER_UP };
 	snprintf(s->name, sizeof(s->name), "%.15s",
 		 netlink__text(netlink__find(h, body, IFLA_IFNAME)));
 	s->mtu = netlink__number(netlink__find(h, body, IFLA_MTU));

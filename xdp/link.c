@@ -46,6 +46,16 @@ static void name_driver(int fd, const char *ifname, char *driver, size_t size)
 		snprintf(driver, size, "%.31s", d.driver);
 }
 
+/* IFF_RUNNING follows the carrier by up to a second: the kernel's link watch is in no hurry. */
+static bool has_carrier(int fd, const char *ifname, int flags)
+{
+	struct ethtool_value v = { .cmd = ETHTOOL_GLINK };
+	struct ifreq r = request(ifname);
+
+	r.ifr_data = (void *)&v;
+	return (flags & IFF_RUNNING) || (!ioctl(fd, SIOCETHTOOL, &r) && v.data);
+}
+
 static int ask(int fd, const char *ifname, struct link_facts *f)
 {
 	struct ifreq r = request(ifname);
@@ -53,7 +63,7 @@ static int ask(int fd, const char *ifname, struct link_facts *f)
 	if (ioctl(fd, SIOCGIFFLAGS, &r))
 		return -errno;
 	f->up = r.ifr_flags & IFF_UP;
-	f->carrier = r.ifr_flags & IFF_RUNNING;
+	f->carrier = f->up && has_carrier(fd, ifname, r.ifr_flags);
 	r = request(ifname);
 	if (!ioctl(fd, SIOCGIFHWADDR, &r))
 		f->raw = r.ifr_hwaddr.sa_family != ARPHRD_ETHER &&
