@@ -17,7 +17,7 @@ matrix__tests() {
 	guest/capture       all                capture: copy, inline and tap over a veth
 	guest/trace         all                trace exec, syscalls, tcp and udp
 	net/trace_packets   6.1,here           trace packets
-	net/run_segments    6.12               uncut packets, in a VXLAN too: the segments that they become on the wire
+	net/run_segments    6.12,here          uncut packets, in a VXLAN too: the segments that they become on the wire
 	net/tcx_beside      6.1,6.12,here      other tcx programs stay
 	net/run_kill        6.1,here           killed under load: other filters stay
 	guest/neighbours    6.1,newest,here    other XDP programs before, behind, coming and going
