@@ -22,10 +22,10 @@ unit: $(OUT)/bench/generator # what the net tests send with
 
 $(BENCH_OBJ): | $(BENCH_BPF:%.bpf.c=$(OUT)/%.skel.h)
 $(OUT)/bench/generator: $(addprefix $(OUT)/bench/,generate.o generator.o pktgen.o packets.o)
-$(OUT)/bench/cost: $(OUT)/bench/generator.o $(OUT)/bench/room.o
-$(OUT)/bench/path: $(OUT)/bench/generator.o $(OUT)/bench/room.o
-$(OUT)/bench/capture: $(OUT)/bench/generator.o $(OUT)/bench/room.o
-$(OUT)/bench/xsk: $(OUT)/bench/generator.o $(OUT)/bench/room.o $(OUT)/bench/bare.o $(filter $(OUT)/tools/%,$(LIBOBJ))
+$(OUT)/bench/cost: $(OUT)/bench/generator.o $(OUT)/bench/room.o $(OUT)/bench/veth.o
+$(OUT)/bench/path: $(OUT)/bench/generator.o $(OUT)/bench/room.o $(OUT)/bench/veth.o
+$(OUT)/bench/capture: $(OUT)/bench/generator.o $(OUT)/bench/room.o $(OUT)/bench/veth.o
+$(OUT)/bench/xsk: $(OUT)/bench/generator.o $(OUT)/bench/room.o $(OUT)/bench/veth.o $(OUT)/bench/bare.o $(filter $(OUT)/tools/%,$(LIBOBJ))
 $(filter-out %/generator,$(BENCH)): %: %.o
 
 $(BENCH): $(filter-out $(OUT)/tools/%,$(LIBOBJ)) $(OUT)/tools/opt.o

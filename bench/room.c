@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "af_xdp/veth.h"
+#include "veth.h"
 #include "xdp/say.h"
 
 #define WARM_BYTES (600ul << 20) /* a second */
