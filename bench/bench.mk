@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
 #   make benches               .build/bench/{cost,path,join,xsk,capture,generator}; each says with --help what it measures
-#   make bench [QUICK=1]       installs what is missing, builds, runs bench/run; [ONLY=NAME,...] for parts of it
+#   make bench [QUICK=1]       installs what is missing, builds, runs bench/run; [ONLY=NAME,...] for parts of it, [MINUTES=N]: begins
+#                              no part after so many
 
 BENCH     := $(addprefix $(OUT)/bench/,cost path join xsk capture generator switch)
 BENCH_BPF := $(wildcard bench/*.bpf.c)
@@ -14,7 +15,7 @@ BENCH_OBJ := $(BENCH_SRC:%.c=$(OUT)/%.o)
 bench:
 	@sh tests/packages.sh install build bench
 	@$(MAKE) --no-print-directory -j $$(nproc) wirewho benches
-	@bench/run $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
+	@bench/run $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(if $(MINUTES),--minutes $(MINUTES))
 
 benches: $(BENCH) $(OUT)/bench/pass.bpf.o
 objects: $(BENCH_OBJ)

@@ -5,6 +5,8 @@ and its BPF programs spent, and medians.
 """
 import contextlib
 import ctypes
+import importlib.machinery
+import importlib.util
 import json
 import os
 import re
@@ -339,6 +341,16 @@ def load_pktgen():
     """Where the kernel has one, it is there from now on."""
     with contextlib.suppress(OSError):
         subprocess.run(["modprobe", "-q", "pktgen"], stderr=subprocess.DEVNULL)
+
+
+def load_bench(name):
+    """Another bench, as a module."""
+    loader = importlib.machinery.SourceFileLoader(name, os.path.join(ROOT, "bench", name))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
+    sys.dont_write_bytecode, kept = True, sys.dont_write_bytecode
+    loader.exec_module(module)
+    sys.dont_write_bytecode = kept
+    return module
 
 
 def main(bench, work, options):

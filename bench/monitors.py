@@ -21,6 +21,7 @@ PACKETS, FLOWS, OWNERS = "writes packets", "counts flows", "names processes"
 class Monitor:
     """No monitor at all; and what all have in common."""
     name, what, program, began, ready, ours, does = "none", "no monitor", None, None, 0.0, False, ()
+    bpf = False  # packets run through programs of its own
     end_by = signal.SIGINT
     patience = 0.3  # from the last packet until it has read it
 
@@ -124,7 +125,7 @@ class Segmentation(Monitor):
 
 
 class Pass(Monitor):
-    name, what = "pass", "an XDP program that only passes"
+    name, what, bpf = "pass", "an XDP program that only passes", True
     OBJECT = os.path.join(lab.BUILT, "pass.bpf.o")
 
     def start(self):
@@ -140,7 +141,7 @@ class Pass(Monitor):
 # ---- ours
 
 class Ours(Monitor):
-    ours, end_by, options = True, signal.SIGTERM, ()
+    ours, bpf, end_by, options = True, True, signal.SIGTERM, ()
 
 
 class Run(Ours):
@@ -304,6 +305,7 @@ class Dumpcap(Writer):
 class Xdpdump(Writer):
     """It has no filter."""
     name, what, program, began, patience = "xdpdump", "xdpdump -s 128 -w FILE", "xdpdump", "listening on", 0.3
+    bpf = True
 
     def argv(self):
         return ["xdpdump", "-i", self.end.link, "--load-xdp-program", "-s", "128", "-w", self.file("packets")]
@@ -340,7 +342,7 @@ class Nftables(Monitor):
 class XdpFilter(Monitor):
     """Counts what it passes; it knows no flows. What it pins must outlive a call: it gets a bpffs of its own for that."""
     name, what, program = "xdp-filter", "xdp-filter: counts all, knows no flows", "xdp-filter"
-    began = "mounted"
+    began, bpf = "mounted", True
 
     def argv(self):
         return ["unshare", "--mount", "sh", "-c", "mount -t bpf bpf /sys/fs/bpf && echo mounted && exec sleep 3600"]
@@ -393,7 +395,10 @@ class Iftop(Monitor):
 
 
 class Nethogs(Monitor):
-    """Shows bytes a second of each process; does not say how many packets it saw."""
+    """
+    Shows bytes a second of each process; does not say how many packets it saw. It looks for a connection's process when it sees
+    its first packet. A server's socket is nobody's then, and stays so; what is older than itself, and a client's, it names.
+    """
     name, what, program, ready, does = "nethogs", "nethogs -t", "nethogs", 0.5, (OWNERS,)
     end_by = signal.SIGTERM
     LINE = re.compile(r"^(.*)/(\d+)/\d+\t([\d.]+)\t([\d.]+)$", re.M)

@@ -56,7 +56,7 @@ static const char *const names[] = {
 #define COUNTS_MAX 16
 
 struct options {
-	uint64_t rounds, seconds, size, cpu;
+	uint64_t rounds, slice, size, cpu;
 	bool ip6;
 	const char *json;
 	struct opt_list flows;
@@ -208,7 +208,7 @@ struct counts {
 static int run_slice(struct setup *s, int program, struct sum *sum, struct counts *c)
 {
 	struct generator *g = program == ALONE ? s->alone : s->generator;
-	double seconds = (double)s->opts->seconds / SLICES;
+	double seconds = s->opts->slice / 1e3;
 	struct generated warm, sent;
 	uint64_t before, after;
 	int err;
@@ -333,9 +333,9 @@ static void print_head(const struct options *o)
 	int i;
 
 	printf("IPv%d TCP, %llu bytes a frame; sender pinned to CPU %llu at priority -20, and the receiving end's NAPI\n"
-	       "runs there too, within the sender's call; Mpps: median (min-max) of %llu rounds of %llu s each\n",
+	       "runs there too, within the sender's call; Mpps: median (min-max) of %llu rounds of %d slices of %llu ms\n",
 	       o->ip6 ? 6 : 4, (unsigned long long)o->size, (unsigned long long)o->cpu,
-	       (unsigned long long)o->rounds, (unsigned long long)o->seconds);
+	       (unsigned long long)o->rounds, SLICES, (unsigned long long)o->slice);
 	printf("%8s", "flows");
 	for (i = 0; i < PROGRAM_N; i++)
 		printf("  %-20s", names[i]);
@@ -366,9 +366,9 @@ static int run(const struct options *o, json_t *rows)
 
 static int write_json(const struct options *o, json_t *rows)
 {
-	json_t *all = json_pack("{s:i,s:I,s:I,s:I,s:I,s:O}", "ip", o->ip6 ? 6 : 4, "frame_bytes",
+	json_t *all = json_pack("{s:i,s:I,s:I,s:I,s:f,s:O}", "ip", o->ip6 ? 6 : 4, "frame_bytes",
 				(json_int_t)o->size, "cpu", (json_int_t)o->cpu, "rounds",
-				(json_int_t)o->rounds, "seconds", (json_int_t)o->seconds, "rows",
+				(json_int_t)o->rounds, "seconds", SLICES * o->slice / 1e3, "rows",
 				rows);
 	int err = json_dump_file(all, o->json, JSON_INDENT(1));
 
@@ -378,7 +378,7 @@ static int write_json(const struct options *o, json_t *rows)
 
 static const struct usage usage = {
 	.program = ".build/bench/path",
-	.synopsis = "[--flows N]... [--rounds N] [--seconds S] [--json FILE]",
+	.synopsis = "[--flows N]... [--rounds N] [--slice MS] [--json FILE]",
 	.about =
 		"Packets a second from one CPU over a veth pair into native XDP that drops them: at once, after the kernel's\n"
 		"per-CPU hash, after the meter. `alone` is the generator without a path. Makes its own network namespace.",
@@ -407,12 +407,13 @@ static int read_counts(struct options *o)
 int main(int argc, char **argv)
 {
 	struct options o = {
-		.rounds = 5, .seconds = 1, .size = 60, .count = { 1, 4096, 65536 }, .counts = 3
+		.rounds = 5, .slice = 100, .size = 60, .count = { 1, 4096, 65536 }, .counts = 3
 	};
 	const struct opt opts[] = {
 		{ 0, "rounds", "N", "rounds (5)", OPT_NUMBER, &o.rounds, 1, ROUNDS_MAX, NULL },
-		{ 0, "seconds", "S", "seconds a round and program (1)", OPT_NUMBER, &o.seconds, 1,
-		  3600, NULL },
+		{ 0, "slice", "MS",
+		  "milliseconds a slice, of which each program has five a round (100)", OPT_NUMBER,
+		  &o.slice, 1, 3600000, NULL },
 		{ 0, "flows", "N", "how many flows, repeatable (1, 4096, 65536)", OPT_LIST,
 		  &o.flows, 0, 0, NULL },
 		{ 0, "size", "B", "bytes of a frame, without FCS (60)", OPT_NUMBER, &o.size, 54,

@@ -50,7 +50,7 @@ def watched(name, ours, does, part):
 
 
 SERVICE = {"rows": [watched("owners", True, ["names processes"], 0.875), watched("pass", False, [], 0.75),
-                    watched("faster", False, ["writes packets"], 0.95), watched("slower", False, ["writes packets"], 0.5)]}
+                    watched("faster", False, ["writes packets"], 1.0), watched("close", False, ["writes packets"], 0.88), watched("slower", False, ["writes packets"], 0.5)]}
 
 
 SWITCHED = {"options": {"stretch": 0.02}, "rows": [
@@ -58,7 +58,20 @@ SWITCHED = {"options": {"stretch": 0.02}, "rows": [
     {"name": "owners", "what": "owners there", "ours": True, "does": ["names processes"], "to_none": middle(0.96), "process": 0.0125,
      "with_process": middle(0.95), "owners_right": 0.5},
     {"name": "nosy", "what": "nosy there", "ours": False, "does": ["names processes"], "to_none": middle(0.97), "process": 0.0625,
-     "with_process": middle(0.91)}]}
+     "with_process": middle(0.8)}]}
+
+
+TRACE = {"rounds": 5, "rows": [
+    {"name": "untraced", "ns": middle(300), "times": middle(1.0), "counted": None},
+    {"name": "slow", "ns": middle(1200), "times": middle(4.0), "counted": middle(0.5)}, {"name": "lost", "why": "lost is not installed"}]}
+
+FRAMES = {"generator": "live frames", "tools": [{"name": "none", "what": "no monitor"}, {"name": "owners", "what": "ours"}], "rows": [
+    {"name": "IMIX", "what": "IMIX", "rates": {"none": middle(2e6), "owners": middle(1.5e6)}, "to_none": {"owners": middle(0.75)},
+     "seen": {"owners": middle(1.0)}},
+    {"name": "long", "what": "long", "why": "no room"}]}
+
+JOIN = [dict({key: {"median_ns": 50.0} for key in ("new", "by_handle")}, flows=n, report={"median_ns": 40.0}, harvest={"median_ns": 80.0},
+             bytes={"own": 100.0, "heap": 100.0, "rss": 128.0, "socket": 150.0}) for n in (1000, 1000000)]
 
 
 def write(directory, name, figures, **more):
@@ -76,6 +89,9 @@ def pages(directory):
     write(directory, "growth", {"rows": [
         {"growing": "flows", "number": n, "ready_seconds": 0.5, "resident_mib": 40.0, "tables_mib": 64,
          "idle_cpu_ms_per_second": 1.5, "records": 9, "us_per_record": 0.75} for n in (10, 1000)]})
+    write(directory, "trace", TRACE)
+    write(directory, "frames", FRAMES)
+    write(directory, "join", JOIN)
     write(directory, "path", None, why="it broke")
     readme = pathlib.Path(directory, "main.md")
     readme.write_text("before\n<!-- bench -->\nold\n<!-- /bench -->\nafter\n")
@@ -89,20 +105,23 @@ def check_report(directory):
     for text in ("6.1-test", "one: on", "| owners there | 1.25 | 100.0 | 1000 | 0.62 | 0.50 | - | - | 5 | - | 75.0 |", "gone is not installed",
                  "most, Mpps: quick (2.50) is ahead of `owners there` (1.25): it counts flows only.",
                  "Counting: ours is first, or as good as the first, in: of it seen, %, flows seen, host's CPU, s a million",
-                 "leaves 0.875 (0.787 to 0.963) of the unwatched service", "behind faster (0.950 (0.855 to 1.045)).",
+                 "leaves 0.875 (0.787 to 0.963) of the unwatched service", "; behind faster (1.000 (0.900 to 1.100)); not told apart from close (0.880 (0.792 to 0.968)); ahead of every other",
                  "| pass there | 750 | 0.750 | 0.675 to 0.825 | 0.750 |", "It failed here: it broke",
                  "| flows | 1000 | 0.50 | 40 | 64 | 1.5 | 0.8 |", "| owners there | 0.960 | 0.864 to 1.056 | 5 | 1.25 | 0.950 | 50.0 |",
                  "with its process leaves 0.950 (0.855 to 1.045) of the unwatched service; ahead of every other that names processes or writes packets.",
-                 "came out as 1.000 (0.900 to 1.100)"):
+                 "came out as 1.000 (0.900 to 1.100)", "| slow | 1200 | 4.00 | 3.60 to 4.40 | 50.00 |", "lost is not installed",
+                 "| IMIX | 2.00 | 1.50 | 0.75 | 100.00 |", "| long | does not run here: no room |"):
         is_so("the page says %r" % text, text in page)
     is_so("the page does not compare with what watches nothing", "slower (" not in page)
     for plot in re.findall(r"\((\S+\.svg)\)", page):
         drawn = pathlib.Path(directory, plot)
         is_so("%s is drawn" % plot, drawn.exists() and "</svg>" in drawn.read_text())
-    is_so("plots", len(re.findall(r"\.svg\)", page)) == 6)
+    is_so("plots", len(re.findall(r"\.svg\)", page)) == 9)
     is_so("the README keeps what stands around", readme.startswith("before\n<!-- bench -->\n") and
           readme.endswith("<!-- /bench -->\nafter\n"))
     is_so("the README has the tables, and not the old ones", "old" not in readme.split("\n") and "| owners there | 875 |" in readme)
+    is_so("the README has the aggregator's", "| 1000000 | 80.000 | 80 | 40 | 122.1 | 250 |" in readme)
+    is_so("the README has one empty line at a time", "\n\n\n" not in readme)
 
 
 def check_faults(directory):
@@ -120,7 +139,7 @@ def check_faults(directory):
 
 
 def check_command_lines():
-    for bench in ("run", "report", "service", "peers", "switched", "growth", "trace"):
+    for bench in ("run", "report", "service", "peers", "switched", "growth", "trace", "frames"):
         done = call("bench/" + bench, "--help")
         is_so("bench/%s --help" % bench, done.returncode == 0 and "usage" in done.stdout)
         done = call("bench/" + bench, "--no-such-option")
