@@ -53,6 +53,7 @@ struct lane {
 	struct clock clock;
 	struct assembly assembly;
 	const uint64_t *arrivals; /* of this queue; NULL: in front of the frames */
+	uint64_t arrived;         /* the latest of them so far */
 	uint64_t *last;           /* by frame of ours: the time it last came with, in front */
 	struct way_back back;     /* inline only */
 	bool puts_back;
@@ -74,6 +75,16 @@ struct engine {
 
 /* ---- frames ---- */
 
+/* What stands at the place of a frame that was not noted is of a round before, and older. */
+static struct stamp noted(struct lane *l, const struct piece *p)
+{
+	uint64_t at = l->arrivals[p->place % ARRIVALS];
+
+	if (at > l->arrived)
+		l->arrived = at;
+	return (struct stamp){ .time = l->arrived };
+}
+
 /*
  * When a frame arrived, or began to: what the program knew. A frame of ours that comes back may still have the time of its
  * last journey in front, so that one is remembered; taking it away instead would be a write to memory that the receiving
@@ -85,7 +96,7 @@ static struct stamp stamp_of(struct lane *l, const struct piece *p)
 	uint64_t *last = &l->last[p->addr / l->socket.umem.frame_size];
 
 	if (l->arrivals)
-		return (struct stamp){ .time = l->arrivals[p->place % ARRIVALS] };
+		return noted(l, p);
 	if (meta->magic != FRAME_META_MAGIC || meta->time == *last)
 		return (struct stamp){ .time = 0 };
 	*last = meta->time;

@@ -279,9 +279,9 @@ struct slice {
 flow_assert(sizeof(struct slice) == 24, "slice: no holes");
 
 /*
- * When a redirected frame arrived, CLOCK_MONOTONIC ns: in an array for each queue, at the frame's place in the socket's
- * receive ring, counted on from 0. The program writes the next frame's time before the kernel knows whether there is room, so
- * there are twice as many places as the ring may have.
+ * When redirected frames arrived, CLOCK_MONOTONIC ns: in an array for each queue, at the place in the socket's receive ring
+ * (counted on from 0) of the first of them; the others stand behind it, and their places hold what was written a round before,
+ * or 0. The program writes before the kernel knows whether there is room, so there are twice as many places as the ring may have.
  */
 #define ARRIVALS 8192
 

@@ -82,28 +82,22 @@ struct {
 } XDP_RUN_CONFIG(wirewho_meter);
 
 /*
- * A clock costs as much as a tenth of the whole way, so not every frame reads it: what a driver takes up in one poll has
- * arrived before, and the kernel shows a socket's frames to its reader at the end of that poll. As long as others wait there to be
- * shown, the poll is still the same; STAMP_FRAMES of them are a few microseconds.
+ * A clock costs as much as a tenth of the whole way, and so does a line that another CPU reads. What a driver takes up in one
+ * poll has arrived before, and the kernel shows a socket's frames to its reader at the end of that poll. So only a frame before
+ * which no others wait there is noted: its poll's first. It is one again if the kernel had no room for the one before.
  */
-#define STAMP_FRAMES 16
-
-static __always_inline __u64 *arrival_at(__u32 queue, __u32 place)
-{
-	__u32 at = queue * ARRIVALS + place % ARRIVALS;
-
-	return bpf_map_lookup_elem(&arrivals, &at);
-}
-
 static __always_inline void note_arrival(__u32 queue, const void *socket)
 {
 	const struct xdp_sock *xs = bpf_rdonly_cast(socket,
 						    bpf_core_type_id_kernel(struct xdp_sock));
-	__u32 place = xs->rx->cached_prod, waiting = place - xs->rx->ring->producer;
-	__u64 *arrival = arrival_at(queue, place), *before = arrival_at(queue, place - 1);
+	__u32 place = xs->rx->cached_prod, at = queue * ARRIVALS + place % ARRIVALS;
+	__u64 *arrival;
 
-	if (arrival && before)
-		*arrival = waiting % STAMP_FRAMES ? *before : bpf_ktime_get_ns();
+	if (place != xs->rx->ring->producer)
+		return;
+	arrival = bpf_map_lookup_elem(&arrivals, &at);
+	if (arrival)
+		*arrival = bpf_ktime_get_ns();
 }
 
 /* The moment of arrival, in front of the frame; a driver without room for metadata goes without. */

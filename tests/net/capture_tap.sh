@@ -64,6 +64,18 @@ is "ARP, as the engine counted" "$(jq .interfaces[0].counted.arp "$TMP/stats")" 
 is "flows, as many as were allowed" "$(jq .interfaces[0].counted.flows "$TMP/stats")" 2
 at_least "frames of other flows" "$(jq .interfaces[0].counted.no_flow_room "$TMP/stats")" 50
 
+# what a driver takes up at once came with the first of it: also where the ring's places are used again
+from=$(date +%s)
+cap__start 'tcp port 443'
+must cli "$WW_ROOT/.build/bench/generator" -i "$CLI_IF" --by live --packets 20000 --rate 20000 >/dev/null
+cap__end
+is "delivered or dropped" $(($(cap__number delivered) + $(cap__number rx_dropped))) 20000
+at_least "frames in the file, more than there are places" "$(cap__packets)" 9000
+info=$(capinfos -a -e -o -S "$CAP_FILE")
+contains "capinfos" "$info" "Strict time order:   True"
+at_least "the first one's time" "$(sed -n 's/^First packet time: *\([0-9]*\).*/\1/p' <<<"$info")" "$from"
+at_least "and now" "$(date +%s)" "$(sed -n 's/^Last packet time: *\([0-9]*\).*/\1/p' <<<"$info")"
+
 # longer than one frame of UMEM: they come in pieces
 must ip -n "$SRV" link set "$SRV_IF" mtu 9000
 must ip -n "$CLI" link set "$CLI_IF" mtu 9000
