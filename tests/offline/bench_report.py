@@ -68,7 +68,7 @@ TRACE = {"rounds": 5, "rows": [
 FRAMES = {"generator": "live frames", "tools": [{"name": "none", "what": "no monitor"}, {"name": "owners", "what": "ours"}], "rows": [
     {"name": "IMIX", "what": "IMIX", "rates": {"none": middle(2e6), "owners": middle(1.5e6)}, "to_none": {"owners": middle(0.75)},
      "seen": {"owners": middle(1.0)}},
-    {"name": "long", "what": "long", "why": "no room"}]}
+    {"name": "long", "what": "long", "why": "no room", "generator": "packet socket"}]}
 
 JOIN = [dict({key: {"median_ns": 50.0} for key in ("new", "by_handle")}, flows=n, report={"median_ns": 40.0}, harvest={"median_ns": 80.0},
              bytes={"own": 100.0, "heap": 100.0, "rss": 128.0, "socket": 150.0}) for n in (1000, 1000000)]
@@ -110,7 +110,7 @@ def check_report(directory):
                  "| flows | 1000 | 0.50 | 40 | 64 | 1.5 | 0.8 | 2 |", "| owners there | 0.960 | 0.864 to 1.056 | 5 | 1.25 | 0.950 | 50.0 |",
                  "with its process leaves 0.950 (0.855 to 1.045) of the unwatched service; ahead of every other that names processes or writes packets.",
                  "came out as 1.000 (0.900 to 1.100)", "| slow | 1200 | 4.00 | 3.60 to 4.40 | 50.00 |", "lost is not installed",
-                 "| IMIX | 2.00 | 1.50 | 0.75 | 100.00 |", "| long | does not run here: no room |"):
+                 "| IMIX | 2.00 | 1.50 | 0.75 | 100.00 |", "Sent by live frames (long: packet socket)", "| long | does not run here: no room |"):
         is_so("the page says %r" % text, text in page)
     is_so("the page does not compare with what watches nothing", "slower (" not in page)
     for plot in re.findall(r"\((\S+\.svg)\)", page):
