@@ -7,6 +7,7 @@
  * connecting socket has no port, a child no addresses): such a change is kept in the socket's storage and told with the
  * next one. Two kinds of small sockets have no full one: the request that answers a SYN (told by a sockops hook), and the
  * time-wait socket, which takes over when the full one goes to CLOSE (user space looks after those with the iterator).
+ * A sockops hook tells of the same changes, of connections that began since, for where the tracepoint does not.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -101,14 +102,14 @@ static __always_inline void put_life(struct trace_tcp_event *e, const struct tcp
 }
 
 /* A socket that is closed has given its port back, and remembers it only as its header's field. */
-static __always_inline void put_socket(struct trace_tcp_event *e, struct sock *sk)
+static __always_inline void put_socket(struct trace_tcp_event *e, struct sock *sk, __u64 cookie)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 
 	key__of_sock((union flow_words *)&e->key, sk);
 	if (!e->key.sport && tp)
 		e->key.sport = tp->inet_conn.icsk_inet.inet_sport;
-	e->cookie = bpf_get_socket_cookie(sk);
+	e->cookie = cookie;
 	e->netns = sk->__sk_common.skc_net.net->net_cookie;
 	e->error = sk->sk_err;
 }
@@ -148,8 +149,8 @@ static __always_inline __u64 payload_received(struct sock *sk, const struct tcp_
 	return bytes && sk->__sk_common.skc_flags & FLAG_DONE ? bytes - 1 : bytes;
 }
 
-static __always_inline void tell_sums(struct sock *sk, struct tcp_life *life, __u8 before,
-				      __u8 timewait)
+static __always_inline void tell_sums(struct sock *sk, __u64 cookie, struct tcp_life *life,
+				      __u8 before, __u8 timewait)
 {
 	struct socket_owner *o = bpf_sk_storage_get(&socket_owners, sk, NULL, 0);
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
@@ -161,7 +162,7 @@ static __always_inline void tell_sums(struct sock *sk, struct tcp_life *life, __
 	e = event__begin(o, TRACE_TCP_SUMS);
 	if (!e)
 		return;
-	put_socket(e, sk);
+	put_socket(e, sk, cookie);
 	put_life(e, life);
 	e->before = before;
 	e->after = STATE_CLOSE;
@@ -181,8 +182,8 @@ static __always_inline void tell_sums(struct sock *sk, struct tcp_life *life, __
 	trace__submit(e);
 }
 
-static __always_inline void tell_state(struct sock *sk, struct tcp_life *life, __u8 before,
-				       __u8 after, __u8 timewait)
+static __always_inline void tell_state(struct sock *sk, __u64 cookie, struct tcp_life *life,
+				       __u8 before, __u8 after, __u8 timewait)
 {
 	struct socket_owner *o = bpf_sk_storage_get(&socket_owners, sk, NULL, 0);
 	struct trace_tcp_event *e;
@@ -192,7 +193,7 @@ static __always_inline void tell_state(struct sock *sk, struct tcp_life *life, _
 	e = event__begin(o, TRACE_TCP_STATE);
 	if (!e)
 		return;
-	put_socket(e, sk);
+	put_socket(e, sk, cookie);
 	put_life(e, life);
 	e->before = before;
 	e->after = after;
@@ -229,14 +230,15 @@ static __always_inline bool is_abort(struct sock *sk, __u8 before)
 			       before == STATE_FIN_WAIT1);
 }
 
-static __always_inline void end(struct sock *sk, struct tcp_life *life, __u8 before, __u8 timewait)
+static __always_inline void end(struct sock *sk, __u64 cookie, struct tcp_life *life, __u8 before,
+				__u8 timewait)
 {
 	if (before == STATE_LISTEN)
 		return;
 	if (is_abort(sk, before))
 		life->sums_due = before;
 	else
-		tell_sums(sk, life, before, timewait);
+		tell_sums(sk, cookie, life, before, timewait);
 }
 
 static __always_inline void listener__note(struct sock *sk)
@@ -268,40 +270,47 @@ static __always_inline void synacks__note(struct sock *sk, struct tcp_life *life
 		life->synacks = 1 + tp->total_retrans;
 }
 
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(tcp_on_state, struct sock *sk, int before, int after)
+/* Whichever hook comes first tells of a change; then it is the state already. */
+static __always_inline void change(struct sock *sk, __u64 cookie, __u8 before, __u8 after)
 {
-	struct tcp_sock *tp;
-	struct tcp_life *life;
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct tcp_life *life = bpf_sk_storage_get(&tcp_lives, sk, NULL,
+						   BPF_SK_STORAGE_GET_F_CREATE);
 	__u8 timewait = 0;
 
-	if (before == after || !is_tcp(sk))
-		return 0;
-	life = bpf_sk_storage_get(&tcp_lives, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!life) {
+	if (!life)
 		trace__count_lost();
-		return 0;
-	}
+	if (!life || !tp || life->state == after)
+		return;
 	if (is_early(before, after)) {
 		begin(life, before, after);
-		return 0;
+		return;
 	}
-	tp = bpf_skc_to_tcp_sock(sk);
-	if (!tp || !is_port(bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport),
-			    bpf_ntohs(sk->__sk_common.skc_dport)))
-		return 0;
-	if (before == STATE_SYN_RECV)
+	if (!is_port(bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport),
+		     bpf_ntohs(sk->__sk_common.skc_dport)))
+		return;
+	if (before == STATE_SYN_RECV) {
+		if (!life->state)
+			begin(life, STATE_LISTEN, before);
 		synacks__note(sk, life);
+	}
 	if (after == STATE_LISTEN) {
 		life->role = TCP_ROLE_LISTENING;
 		listener__note(sk);
 	}
 	if (after == STATE_CLOSE)
 		timewait = successor(sk, tp, before, life->reset);
-	tell_state(sk, life, before, after, timewait);
+	tell_state(sk, cookie, life, before, after, timewait);
 	if (after == STATE_CLOSE)
-		end(sk, life, before, timewait);
+		end(sk, cookie, life, before, timewait);
 	enter(life, after);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(tcp_on_state, struct sock *sk, int before, int after)
+{
+	if (before != after && is_tcp(sk))
+		change(sk, bpf_get_socket_cookie(sk), before, after);
 	return 0;
 }
 
@@ -310,7 +319,7 @@ static __always_inline int sums_if_due(struct sock *sk)
 	struct tcp_life *life = bpf_sk_storage_get(&tcp_lives, sk, NULL, 0);
 
 	if (life && life->sums_due)
-		tell_sums(sk, life, life->sums_due, 0);
+		tell_sums(sk, bpf_get_socket_cookie(sk), life, life->sums_due, 0);
 	return 0;
 }
 
@@ -344,7 +353,33 @@ int BPF_PROG(tcp_on_reset_received, struct sock *sk)
 	return 0;
 }
 
-/* ---- sockops: where the ends are known ---- */
+/* ---- sockops ---- */
+
+/*
+ * A tracepoint's program is not run where it would interrupt itself, and some kernels run none upon tasks of theirs, in
+ * softirq either: changes would go missing. So connections that begin now are asked to tell of each here as well.
+ */
+SEC("sockops")
+int tcp_on_change(struct bpf_sock_ops *ops)
+{
+	struct bpf_sock *sk = ops->sk;
+	struct tcp_sock *tp;
+
+	if (!sk || !ops->is_fullsock)
+		return ALLOW;
+	if (ops->op == BPF_SOCK_OPS_TCP_CONNECT_CB ||
+	    ops->op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
+		bpf_sock_ops_cb_flags_set(ops,
+					  ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+	if (ops->op != BPF_SOCK_OPS_STATE_CB)
+		return ALLOW;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (tp)
+		change((struct sock *)tp, bpf_get_socket_cookie(ops), ops->args[0], ops->args[1]);
+	return ALLOW;
+}
+
+/* The two below are called where the ends are known. */
 
 static __always_inline void put_ops(struct trace_tcp_event *e, struct bpf_sock_ops *ops)
 {

@@ -50,7 +50,7 @@ try() {
     done
     is "$type: the states that were entered" "$(cut -d ' ' -f 4 <<<"$got" | sort -u | wc -l)" 11
     is "$type: lost" "$(tail -n 1 "$TMP/$type" | jq .wirewho.trace.lost)" 0
-    is "$type: changes without an owner" "$(jq -r 'select(.event.action == "tcp-state" and
+    is "$type: changes without an owner" "$(jq -r 'select(.event.action == "tcp-state" and (.wirewho.netns | IN('"$OURS"')) and
         (.destination.port // .source.port | . > 5000 and . < 5010) and .process.name != "python3") | .wirewho.tcp | tostring' \
         "$TMP/$type")" ""
 }

@@ -312,6 +312,7 @@ static int load(struct tcp *x)
 {
 	const struct trace_hook hooks[] = {
 		{ .program = "tcp_on_state" },
+		{ .program = "tcp_on_change" },
 		{ .program = "tcp_on_destroy" },
 		{ .program = "tcp_on_reset_sent",
 		  .loss = "resets that this host sends are not named" },
