@@ -19,6 +19,8 @@ struct socket_owner {
 	__u8 pad[2];
 	__u64 blurred; /* when it was told last that nothing can be told apart; CLOCK_MONOTONIC ns */
 	__u32 used[2]; /* TCP: segments it had sent and received when its owner used it last */
+	__u32 changes; /* odd: somebody is writing `who` now; see owner__take() */
+	__u32 pad2;
 };
 
 struct {
@@ -27,6 +29,54 @@ struct {
 	__type(key, int);
 	__type(value, struct socket_owner);
 } socket_owners SEC(".maps");
+
+/*
+ * Two processes may use a socket at the same moment, on two CPUs. One of them changes the owner, and the other hears that it
+ * cannot; who merely looks hears whether what was read is one process's. A child begins with its listener's count, and must
+ * have one of its own.
+ */
+static __always_inline int owner__take(struct socket_owner *o)
+{
+	return !(__sync_fetch_and_or(&o->changes, 1) & 1);
+}
+
+static __always_inline void owner__give(struct socket_owner *o)
+{
+	__sync_fetch_and_add(&o->changes, 1);
+}
+
+/* Loads before it are done before those after it. `word`: any that may be written. */
+static __always_inline void order_loads(__u32 *word)
+{
+#ifdef __TARGET_ARCH_x86
+	asm volatile("" ::: "memory");
+#else
+	__sync_fetch_and_or(word, 0);
+#endif
+}
+
+/* What is looked at after this was so before anybody could take it. */
+static __always_inline int owner__is_taken(struct socket_owner *o)
+{
+	__u32 seen = *(volatile __u32 *)&o->changes;
+
+	order_loads(&o->pad2);
+	return seen & 1;
+}
+
+/* For who merely looks: 0 and whatever in `who`, if somebody was writing it meanwhile. Without a branch, for the verifier. */
+static __always_inline __u8 owner__read(struct socket_owner *o, struct who *who)
+{
+	__u32 seen = *(volatile __u32 *)&o->changes, torn;
+	__u8 how;
+
+	order_loads(&o->pad2);
+	how = o->how;
+	*who = o->who;
+	order_loads(&o->pad2);
+	torn = (seen & 1) | (seen ^ *(volatile __u32 *)&o->changes);
+	return how & (__u8)(((torn | -torn) >> 31) - 1);
+}
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

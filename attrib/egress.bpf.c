@@ -75,10 +75,8 @@ static __always_inline void tie(struct __sk_buff *skb, const struct parsed *p)
 	/* Another socket's frame is not that of whoever has the port: it is tied to one that nobody knows. */
 	e->cookie = ours ? bpf_get_socket_cookie(skb) : ~bpf_get_socket_cookie(skb);
 	e->key = p->flow.key;
-	if (owner) {
-		e->who = owner->who;
-		e->how = owner->how;
-	}
+	if (owner)
+		e->how = owner__read(owner, &e->who);
 	announce__end(e);
 }
 

@@ -190,6 +190,27 @@ static __always_inline void between(struct sock *sk, const struct socket_owner *
  */
 #define BLURRED_NS 20000000
 
+static __always_inline int is_blurred(struct socket_owner *o)
+{
+	if (bpf_ktime_get_ns() - o->blurred < BLURRED_NS)
+		return 1;
+	o->blurred = bpf_ktime_get_ns();
+	return 0;
+}
+
+/* Somebody else takes it on at this very moment: what we did with it is not told from what he did. */
+static __always_inline void tell_blurred(struct sock *sk, struct socket_owner *o)
+{
+	struct owner_event *e = is_blurred(o) ? NULL : announce__begin(OWNER_BLURRED);
+
+	if (!e)
+		return;
+	e->cookie = bpf_get_socket_cookie(sk);
+	e->netns = sk->__sk_common.skc_net.net->net_cookie;
+	e->between[0] = BETWEEN_ALL;
+	announce__end(e);
+}
+
 static __always_inline int changes_hands(struct sock *sk, struct socket_owner *o, int sent,
 					 int length, struct change *c)
 {
@@ -199,15 +220,30 @@ static __always_inline int changes_hands(struct sock *sk, struct socket_owner *o
 		return 1;
 	}
 	c->between[0] = BETWEEN_ALL;
-	if (bpf_ktime_get_ns() - o->blurred < BLURRED_NS)
-		return 0;
-	o->blurred = bpf_ktime_get_ns();
-	return 1;
+	return !is_blurred(o);
 }
 
 static __always_inline int is_known(const struct socket_owner *o)
 {
 	return o->how == OWNER_EXACT && o->announced;
+}
+
+static __always_inline int is_owner(struct socket_owner *o)
+{
+	return !owner__is_taken(o) && is_known(o) && is_current(o);
+}
+
+#define PF_KTHREAD 0x00200000
+
+/*
+ * The kernel's own TCP sockets may stand below a process's (multipath TCP, SMC), which then uses them by a call of its own: so
+ * only a thread of the kernel says that they are the kernel's.
+ */
+static __always_inline int is_kernels_use(struct sock *sk)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	return sk->sk_protocol == PARSE_IP_UDP || (task->flags & PF_KTHREAD);
 }
 
 /* Once more the same owner; the next time it will be seen at once. */
@@ -216,60 +252,64 @@ static __always_inline void use_again(struct sock *sk, struct socket_owner *o)
 	segments(sk, o->used);
 	note_move(o);
 	recent__put(sk, &o->who);
-	if (!is_known(o) || !is_current(o))
+	if (!is_owner(o))
 		recent__forget(sk->__sk_common.skc_cookie.counter);
 }
 
-#define PF_KTHREAD 0x00200000
-
 /*
- * The kernel's own socket. Its TCP sockets may stand below a process's (multipath TCP, SMC), which then uses them by a call
- * of its own: so only a thread of the kernel says that they are the kernel's.
+ * Another process than before. The former one's use is seen from when the socket was taken on, so what is counted apart from
+ * then on is the new one's alone.
  */
-static __always_inline int use_by_kernel(struct sock *sk)
+static __always_inline int take_over(struct sock *sk, struct socket_owner *o, int sent, int length,
+				     struct change *c)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct socket_owner *o;
+	recent__forget(sk->__sk_common.skc_cookie.counter);
+	if (is_known(o)) {
+		recent__update(sk, o);
+		if (!changes_hands(sk, o, sent, length, c))
+			return 0;
+	}
+	segments(sk, o->used);
+	own(o);
+	o->how = OWNER_EXACT;
+	return 1;
+}
 
-	if (sk->sk_protocol != PARSE_IP_UDP && !(task->flags & PF_KTHREAD))
-		return 0;
-	o = bpf_sk_storage_get(&socket_owners, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!o || is_known(o))
-		return 0;
+static __always_inline int take_for_kernel(struct socket_owner *o)
+{
 	who__kernel(&o->who);
 	o->how = OWNER_EXACT;
-	tell(sk, o, 0, &(struct change){});
-	return 0;
+	return 1;
 }
 
 static __always_inline int use(struct sock *sk, int sent, int length)
 {
 	struct change c = {};
 	struct socket_owner *o;
+	int kernels;
 
 	if (!watched_cgroup && recent__is_owner(sk))
 		return 0;
 	if (!sk || !is_ours(sk))
 		return 0;
-	if (is_kernel_sock(sk))
-		return use_by_kernel(sk);
+	kernels = is_kernel_sock(sk);
+	if (kernels && !is_kernels_use(sk))
+		return 0;
 	o = bpf_sk_storage_get(&socket_owners, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!o)
 		return 0;
-	if (is_known(o)) {
-		if (is_current(o)) {
+	if (kernels ? is_known(o) : is_owner(o)) {
+		if (!kernels)
 			use_again(sk, o);
-			return 0;
-		}
-		recent__update(sk, o);
-		if (!changes_hands(sk, o, sent, length, &c))
-			return 0;
+		return 0;
 	}
-	segments(sk, o->used);
-	own(o);
-	o->how = OWNER_EXACT;
-	recent__forget(sk->__sk_common.skc_cookie.counter);
-	tell(sk, o, sk->__sk_common.skc_state == TCP_LISTEN, &c);
+	if (!owner__take(o)) {
+		tell_blurred(sk, o);
+		return 0;
+	}
+	if (kernels ? take_for_kernel(o) : take_over(sk, o, sent, length, &c))
+		tell(sk, o, sk->__sk_common.skc_state == TCP_LISTEN, &c);
+	owner__give(o);
 	return 0;
 }
 
@@ -345,12 +385,13 @@ static __always_inline int claim(void *ctx, struct bpf_sock *sk, enum owner_how 
 	if (!sk || is_kernels(sk))
 		return ALLOW;
 	o = bpf_sk_storage_get(&socket_owners, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!o || (o->how == how && is_current(o)))
+	if (!o || (o->how == how && is_current(o)) || !owner__take(o))
 		return ALLOW;
 	own(o);
 	o->how = how;
 	o->announced = 0;
 	recent__forget(bpf_get_socket_cookie(ctx));
+	owner__give(o);
 	return ALLOW;
 }
 
@@ -422,7 +463,8 @@ static __always_inline int bound(struct bpf_sock *sk, const union flow_words *ow
 	e->key = own->key;
 	e->how = OWNER_BOUND;
 	if (o) {
-		e->who = o->who;
+		if (!owner__read(o, &e->who))
+			e->how = OWNER_NONE;
 		e->only6 = o->only6;
 		was_told(o);
 	}
@@ -501,8 +543,7 @@ static __always_inline void tell_ops(struct bpf_sock_ops *ops, struct socket_own
 	e->cookie = bpf_get_socket_cookie(ops);
 	e->netns = bpf_get_netns_cookie(ops);
 	key__of_ops((union flow_words *)&e->key, ops);
-	e->who = o->who;
-	e->how = o->how;
+	e->how = owner__read(o, &e->who);
 	announce__end(e);
 	was_told(o);
 }
@@ -522,8 +563,10 @@ int on_tcp(struct bpf_sock_ops *ops)
 	o = bpf_sk_storage_get(&socket_owners, sk, NULL, 0);
 	if (!o || !o->how)
 		return ALLOW;
-	if (ops->op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
+	if (ops->op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB) {
 		o->how = OWNER_LISTENER;
+		o->changes = 0; /* its own; nobody has it yet */
+	}
 	tell_ops(ops, o);
 	return ALLOW;
 }
@@ -559,12 +602,13 @@ int BPF_PROG(on_state, struct sock *sk, int before, int after)
 	if (after != TCP_LISTEN)
 		return 0;
 	o = bpf_sk_storage_get(&socket_owners, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!o)
+	if (!o || !owner__take(o))
 		return 0;
 	own(o);
 	o->how = OWNER_BOUND;
 	recent__forget(sk->__sk_common.skc_cookie.counter);
 	tell(sk, o, 1, &(struct change){});
+	owner__give(o);
 	return 0;
 }
 
@@ -600,23 +644,24 @@ int BPF_PROG(on_exit, struct task_struct *task)
 
 /* ---- everything older than us: every open socket of every task, and the kernel's own ---- */
 
-static __always_inline void write_snapshot(struct seq_file *to, struct sock *sk,
-					   struct socket_owner *o, const struct who *who)
+static __always_inline void write_socket(struct owner_event *e, struct sock *sk)
 {
-	struct owner_event e = {};
+	e->kind = OWNER_SOCKET;
+	e->time = bpf_ktime_get_ns();
+	e->cookie = bpf_get_socket_cookie(sk);
+	e->netns = sk->__sk_common.skc_net.net->net_cookie;
+	key__of_sock((union flow_words *)&e->key, sk);
+	e->listening = sk->__sk_common.skc_state == TCP_LISTEN;
+	e->only6 = is_only6(sk);
+}
 
-	e.kind = OWNER_SOCKET;
-	e.time = bpf_ktime_get_ns();
-	e.cookie = bpf_get_socket_cookie(sk);
-	e.netns = sk->__sk_common.skc_net.net->net_cookie;
-	key__of_sock((union flow_words *)&e.key, sk);
-	e.listening = sk->__sk_common.skc_state == TCP_LISTEN;
-	e.only6 = is_only6(sk);
-	e.how = o->how;
-	/* Who used it is known. Those who merely hold it speak for themselves: of several, nobody has it. */
-	e.who = o->how == OWNER_SNAPSHOT ? *who : o->who;
+/* Who used it is known. Those who merely hold it speak for themselves: of several, nobody has it. */
+static __always_inline void write_owner(struct owner_event *e, struct socket_owner *o)
+{
+	e->how = o->how;
+	if (o->how != OWNER_SNAPSHOT)
+		e->who = o->who;
 	was_told(o);
-	bpf_seq_write(to, &e, sizeof(e));
 }
 
 SEC("iter/task_file")
@@ -624,7 +669,7 @@ int snapshot(struct bpf_iter__task_file *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
-	struct who who = {};
+	struct owner_event e = {};
 	struct socket_owner *o;
 	struct socket *socket;
 	struct sock *sk;
@@ -640,13 +685,18 @@ int snapshot(struct bpf_iter__task_file *ctx)
 	o = bpf_sk_storage_get(&socket_owners, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!o)
 		return 0;
-	who__of(&who, task);
-	if (!o->how) {
-		o->who = who;
-		note_cgroup(o, task);
-		o->how = OWNER_SNAPSHOT;
+	who__of(&e.who, task);
+	if (owner__take(o)) { /* else somebody uses it at this moment, and tells */
+		if (!o->how) {
+			o->who = e.who;
+			note_cgroup(o, task);
+			o->how = OWNER_SNAPSHOT;
+		}
+		write_owner(&e, o);
+		owner__give(o);
 	}
-	write_snapshot(ctx->meta->seq, sk, o, &who);
+	write_socket(&e, sk);
+	bpf_seq_write(ctx->meta->seq, &e, sizeof(e));
 	return 0;
 }
 
@@ -655,6 +705,7 @@ SEC("iter/udp")
 int snapshot_kernel(struct bpf_iter__udp *ctx)
 {
 	struct sock *sk = (struct sock *)ctx->udp_sk;
+	struct owner_event e = {};
 	struct socket_owner *o;
 
 	if (!sk || !is_kernel_sock(sk))
@@ -662,11 +713,14 @@ int snapshot_kernel(struct bpf_iter__udp *ctx)
 	o = bpf_sk_storage_get(&socket_owners, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!o)
 		return 0;
+	who__kernel(&e.who);
 	if (!o->how) {
-		who__kernel(&o->who);
+		o->who = e.who;
 		o->how = OWNER_SNAPSHOT;
 	}
-	write_snapshot(ctx->meta->seq, sk, o, &o->who);
+	write_owner(&e, o);
+	write_socket(&e, sk);
+	bpf_seq_write(ctx->meta->seq, &e, sizeof(e));
 	return 0;
 }
 

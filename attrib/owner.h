@@ -48,6 +48,7 @@ enum owner_kind {
 	OWNER_EXEC,       /* who.pid is now who.comm; no socket */
 	OWNER_EXIT,       /* who.pid has ended; no socket */
 	OWNER_PASSED, /* a frame with this key left without a socket of this namespace: it came in by another interface */
+	OWNER_BLURRED, /* two processes used socket `cookie` at the same moment; `between` says so */
 };
 
 /*

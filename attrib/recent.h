@@ -76,16 +76,6 @@ static __always_inline __u64 recent__id(__u64 cookie, __u32 pid)
 	return cookie | (__u64)pid << RECENT_COOKIE_BITS;
 }
 
-/* Loads before it are done before those after it. */
-static __always_inline void recent__order(struct recent *r)
-{
-#ifdef __TARGET_ARCH_x86
-	asm volatile("" ::: "memory");
-#else
-	__sync_fetch_and_or(&r->pad[0], 0);
-#endif
-}
-
 /* This process is the socket's owner as before: nothing is to be done. */
 static __always_inline int recent__is_owner(struct sock *sk)
 {
@@ -95,7 +85,7 @@ static __always_inline int recent__is_owner(struct sock *sk)
 
 	if (cookie >> RECENT_COOKIE_BITS || r->start != task->group_leader->start_boottime)
 		return 0;
-	recent__order(r);
+	order_loads((__u32 *)&r->pad[0]);
 	if (*(volatile __u64 *)&r->id != recent__id(cookie, task->tgid))
 		return 0;
 	if (sk->sk_protocol == PARSE_IP_TCP)

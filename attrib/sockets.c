@@ -250,6 +250,14 @@ static int move(struct sockets *t, uint32_t handle, const struct owner_event *e,
 	return 1;
 }
 
+/* What several did with it by turns is nobody's; with a turn: what this harvest counted after it, too. */
+static void blur(const struct sockets *t, struct socket *s, const struct owner_event *e,
+		 uint32_t round)
+{
+	s->blurred[0] = e->turn || e->time < t->counted + UNREAD_NS ? round : round + 1;
+	s->blurred[1] = round + BLURRED_ROUNDS;
+}
+
 static int on_socket(struct sockets *t, const struct owner_event *e, uint32_t round,
 		     struct socket_change *change)
 {
@@ -272,15 +280,28 @@ static int on_socket(struct sockets *t, const struct owner_event *e, uint32_t ro
 		s->since = 0; /* it was there before we looked */
 	if (err >= 0)
 		err = take_owner(t, s, e, &changed);
-	if (e->between[0] ==
-	    BETWEEN_ALL) { /* with a turn: what this harvest counted after it, too */
-		s->blurred[0] = e->turn || e->time < t->counted + UNREAD_NS ? round : round + 1;
-		s->blurred[1] = round + BLURRED_ROUNDS;
+	if (e->between[0] == BETWEEN_ALL) {
+		blur(t, s, e, round);
 		changed = true;
 	}
 	if (changed)
 		touch(t, s, change);
 	return err < 0 ? err : 0;
+}
+
+/* Two used it at the same moment: the other one's event says all the rest, before this one or after it. */
+static int on_blurred(struct sockets *t, const struct owner_event *e, uint32_t round,
+		      struct socket_change *change)
+{
+	uint32_t handle = make_socket(t, e->cookie, round);
+
+	if (handle == POOL_NONE)
+		return -ENOMEM;
+	if (!at(t, handle)->announced)
+		may_end(t, handle);
+	blur(t, at(t, handle), e, round);
+	touch(t, at(t, handle), change);
+	return 0;
 }
 
 /* Nothing announced this socket yet, or nothing ever will: the tie alone says that it exists. */
@@ -325,6 +346,8 @@ int sockets__event(struct sockets *t, const struct owner_event *e, uint32_t roun
 		return on_socket(t, e, round, change);
 	case OWNER_TIE:
 		return on_tie(t, e, round, change);
+	case OWNER_BLURRED:
+		return on_blurred(t, e, round, change);
 	case OWNER_GONE:
 		close_socket(t, find_socket(t, e->cookie), round);
 		return 0;

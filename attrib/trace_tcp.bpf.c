@@ -73,7 +73,7 @@ static __always_inline bool is_tcp(struct sock *sk)
 	return (family == AF_INET || family == AF_INET6) && sk->sk_protocol == PARSE_IP_TCP;
 }
 
-static __always_inline struct trace_tcp_event *event__begin(const struct socket_owner *o, __u8 kind)
+static __always_inline struct trace_tcp_event *event__begin(struct socket_owner *o, __u8 kind)
 {
 	struct trace_tcp_event *e = trace__reserve(sizeof(*e));
 
@@ -82,10 +82,8 @@ static __always_inline struct trace_tcp_event *event__begin(const struct socket_
 	__builtin_memset(e, 0, sizeof(*e));
 	e->kind = kind;
 	e->time = bpf_ktime_get_ns();
-	if (o) {
-		e->who = o->who;
-		e->how = o->how;
-	}
+	if (o)
+		e->how = owner__read(o, &e->who);
 	return e;
 }
 

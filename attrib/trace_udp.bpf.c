@@ -310,13 +310,11 @@ static __always_inline void forget_peer(union flow_words *f)
 }
 
 static __always_inline void put(struct trace_udp_event *e, const struct udp_life *life,
-				const struct socket_owner *o)
+				struct socket_owner *o)
 {
 	e->time = bpf_ktime_get_ns();
-	if (o) {
-		e->who = o->who;
-		e->how = o->how;
-	}
+	if (o)
+		e->how = owner__read(o, &e->who);
 	e->several = life->several;
 	e->error = life->error;
 	e->times = life->times;

@@ -595,6 +595,47 @@ static void is_blurred_meanwhile(void **state)
 	assert_int_equal(packets_of(6, OWNER_EXACT), 16);
 }
 
+/* Two at the same moment: what the socket is known by stays, but for a while its packets are nobody's. */
+static void is_blurred_by_two(void **state)
+{
+	struct owner_event e = {
+		.kind = OWNER_BLURRED, .cookie = 1, .netns = HOST, .between = { BETWEEN_ALL, 0 }
+	};
+
+	(void)state;
+	socket_is(1, 5, OWNER_EXACT, served());
+	add(served(), 0, 1, 10);
+	report();
+	assert_int_equal(packets_of(5, OWNER_EXACT), 1);
+	add(served(), 0, 2, 20);
+	assert_int_equal(join__owner(j, &e), 0);
+	add(served(), 0, 4, 30);
+	add(served(), 0, 8, 40);
+	add(served(), 0, 16, 50);
+	report();
+	assert_int_equal(packets_of(0, OWNER_NONE), 2 + 4 + 8);
+	assert_int_equal(packets_of(5, OWNER_EXACT), 16);
+}
+
+/* Heard before anything else of that socket, or of one that is gone: nothing is left of it. */
+static void is_blurred_unknown(void **state)
+{
+	struct owner_event e = {
+		.kind = OWNER_BLURRED, .cookie = 7, .netns = HOST, .between = { BETWEEN_ALL, 0 }
+	};
+	struct join_stats s;
+	int i;
+
+	(void)state;
+	assert_int_equal(join__owner(j, &e), 0);
+	for (i = 1; i < 8; i++) {
+		add(asked(), 0, 1, 10 * i);
+		join__tick(j, 10 * i);
+	}
+	join__stats(j, &s);
+	assert_int_equal(s.sockets, 0);
+}
+
 /* A report may come long after its harvest: the packets of a socket that was closed between the two come with the next. */
 static void closed_before_a_late_report(void **state)
 {
@@ -1634,6 +1675,8 @@ int main(void)
 		TEST(is_blurred),
 		TEST(is_blurred_at_once),
 		TEST(is_blurred_meanwhile),
+		TEST(is_blurred_by_two),
+		TEST(is_blurred_unknown),
 		TEST(identity),
 		TEST(takes_a_new_name),
 		cmocka_unit_test(looks_up),
