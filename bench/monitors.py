@@ -220,6 +220,11 @@ def check_capture(stats, packets):
         raise lab.Wrong("frames were not put back: %s" % json.dumps(stats))
 
 
+class CopyOnly(Capture):
+    name, what, does = "copyonly", "wirewho capture --sample copy --no-owners", (PACKETS,)
+    options = ("--sample", "copy", "--no-owners")
+
+
 class Inline(Capture):
     name, what, options = "inline", "wirewho capture --sample inline", ("--sample", "inline")
 
