@@ -81,12 +81,21 @@ matrix__guest() {
     echo "uname -r >/run/vm/release; export WW_LOGS=/run/vm/logs; exec bash tests/run" $1
 }
 
+# matrix__cards TESTS: several queues need tap devices, which not each machine lets one make
+matrix__cards() {
+    local queues=
+    if [[ $1 = *cards_pktgen* ]] && unshare -n ip tuntap add t0 mode tap multi_queue 2>/dev/null; then
+        queues=:2
+    fi
+    echo "virtio$queues,igb"
+}
+
 # matrix__run KERNEL TESTS: in a guest, or for `here` on this host
 matrix__run() {
     local out=$MATRIX/$1
     export WW_OWNERS=$MATRIX_OWNERS
-    [ "$1" = here ] || exec "$VM_HERE/run" "$1" --cards virtio,igb --memory 2048 --timeout "$MATRIX_LIMIT" --out "$out" \
-        -- bash -c "$(matrix__guest "$2")"
+    [ "$1" = here ] || exec "$VM_HERE/run" "$1" --cards "$(matrix__cards "$2")" --memory 2048 \
+        --timeout "$MATRIX_LIMIT" --out "$out" -- bash -c "$(matrix__guest "$2")"
     uname -r >"$out/release"
     cd "$VM_ROOT" || exit
     # shellcheck disable=SC2086 # a list
