@@ -595,20 +595,24 @@ static void is_blurred_meanwhile(void **state)
 	assert_int_equal(packets_of(6, OWNER_EXACT), 16);
 }
 
+static void used_by_two(uint64_t cookie)
+{
+	struct owner_event e = { .kind = OWNER_BLURRED, .cookie = cookie, .netns = HOST };
+
+	e.between[0] = BETWEEN_ALL;
+	assert_int_equal(join__owner(j, &e), 0);
+}
+
 /* Two at the same moment: what the socket is known by stays, but for a while its packets are nobody's. */
 static void is_blurred_by_two(void **state)
 {
-	struct owner_event e = {
-		.kind = OWNER_BLURRED, .cookie = 1, .netns = HOST, .between = { BETWEEN_ALL, 0 }
-	};
-
 	(void)state;
 	socket_is(1, 5, OWNER_EXACT, served());
 	add(served(), 0, 1, 10);
 	report();
 	assert_int_equal(packets_of(5, OWNER_EXACT), 1);
 	add(served(), 0, 2, 20);
-	assert_int_equal(join__owner(j, &e), 0);
+	used_by_two(1);
 	add(served(), 0, 4, 30);
 	add(served(), 0, 8, 40);
 	add(served(), 0, 16, 50);
@@ -620,14 +624,11 @@ static void is_blurred_by_two(void **state)
 /* Heard before anything else of that socket, or of one that is gone: nothing is left of it. */
 static void is_blurred_unknown(void **state)
 {
-	struct owner_event e = {
-		.kind = OWNER_BLURRED, .cookie = 7, .netns = HOST, .between = { BETWEEN_ALL, 0 }
-	};
 	struct join_stats s;
 	int i;
 
 	(void)state;
-	assert_int_equal(join__owner(j, &e), 0);
+	used_by_two(7);
 	for (i = 1; i < 8; i++) {
 		add(asked(), 0, 1, 10 * i);
 		join__tick(j, 10 * i);
