@@ -20,7 +20,7 @@ pktgen__counted "virtio_net to igb" native $COUNT $RATE
 exchange
 pktgen__counted "igb to virtio_net" native $COUNT $RATE
 queues=$(srv ls "/sys/class/net/$SRV_IF/queues" | grep -c '^rx-')
-used=$(srv ethtool -S "$SRV_IF" | grep -cE '^ *rx[_0-9]*queue_[0-9]+_packets: [1-9]|^ *rx[0-9]+_packets: [1-9]')
+used=$(srv ethtool -S "$SRV_IF" | grep -cE '^ *rx(_queue_)?[0-9]+_packets: [1-9]')
 is "queues of the virtio_net that received" "$used" "$queues"
 echo "igb to virtio_net: by $queues queues"
 exchange
